@@ -1,0 +1,1 @@
+//! Remasters the vendor ISO.

@@ -1,0 +1,2 @@
+//! The command `cias-builder`.
+fn main() {}

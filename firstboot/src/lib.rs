@@ -1,0 +1,3 @@
+//! The node side of CIAS: what the installer and an installed server run, and the schema of `site.toml`.
+
+pub mod outcome;

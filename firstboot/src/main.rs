@@ -1,0 +1,2 @@
+//! The static binary of a node.
+fn main() {}
