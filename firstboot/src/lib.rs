@@ -1,3 +1,6 @@
 //! The node side of CIAS: what the installer and an installed server run, and the schema of `site.toml`.
 
+pub mod failpoint;
+pub mod files;
 pub mod outcome;
+pub mod runner;

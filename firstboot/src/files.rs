@@ -1,0 +1,136 @@
+//! The one way to write a file: a temporary file beside it, fsync, rename, fsync of the folder.
+//!
+//! A reader, or a boot after a power cut, sees either the old file or the new one, never a part.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::failpoint;
+
+/// Replaces `path` by a file of `mode` that holds `bytes`; the file is on the disk when this returns.
+///
+/// The mode is set while the file is still empty, so that a secret is never readable by others.
+pub fn write(path: &Path, bytes: impl AsRef<[u8]>, mode: u32) -> Result<()> {
+    let shown = path.display();
+    failpoint::hit(&format!("write {shown} before"));
+    let temporary = temporary_beside(path);
+    let written = write_temporary(&temporary, bytes.as_ref(), mode)
+        .and_then(|()| std::fs::rename(&temporary, path).with_context(|| format!("renaming onto {shown}")));
+    if written.is_err() {
+        // The first error is the one to report; the leftover may not even exist.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written.with_context(|| format!("writing {shown}"))?;
+    sync_folder_of(path)?;
+    failpoint::hit(&format!("write {shown} after"));
+    Ok(())
+}
+
+/// As [`write()`], but leaves a file alone that already has this content and mode. Returns whether it wrote.
+pub fn write_if_changed(path: &Path, bytes: impl AsRef<[u8]>, mode: u32) -> Result<bool> {
+    let same = std::fs::read(path).is_ok_and(|found| found == bytes.as_ref())
+        && std::fs::symlink_metadata(path)
+            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o7777 == mode);
+    if !same {
+        write(path, bytes, mode)?;
+    }
+    Ok(!same)
+}
+
+/// Makes `path` and its missing parents as folders; the last one gets `mode`.
+pub fn make_folder(path: &Path, mode: u32) -> Result<()> {
+    let shown = path.display();
+    failpoint::hit(&format!("mkdir {shown} before"));
+    std::fs::create_dir_all(path).with_context(|| format!("making the folder {shown}"))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .with_context(|| format!("setting the mode of {shown}"))?;
+    failpoint::hit(&format!("mkdir {shown} after"));
+    Ok(())
+}
+
+/// Removes a file; one that is not there is fine.
+pub fn remove(path: &Path) -> Result<()> {
+    let shown = path.display();
+    failpoint::hit(&format!("remove {shown} before"));
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("removing {shown}"));
+        }
+        _ => {}
+    }
+    failpoint::hit(&format!("remove {shown} after"));
+    Ok(())
+}
+
+/// Makes the entries of the folder that holds `path` durable.
+pub fn sync_folder_of(path: &Path) -> Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(folder)
+        .and_then(|opened| opened.sync_all())
+        .with_context(|| format!("syncing the folder {}", folder.display()))
+}
+
+fn temporary_beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+}
+
+fn write_temporary(temporary: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    // A leftover of an earlier power cut with the same process id must not stop us, nor lend us its mode.
+    let _ = std::fs::remove_file(temporary);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(temporary)
+        .with_context(|| format!("creating {}", temporary.display()))?;
+    file.set_permissions(std::fs::Permissions::from_mode(mode))
+        .context("setting its mode")?;
+    file.write_all(bytes).context("writing its content")?;
+    file.sync_all().context("syncing it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_content_and_mode_and_leaves_nothing_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "old").unwrap();
+        write(&path, "new", 0o600).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+            0o600
+        );
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_unchanged_file_is_not_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hosts");
+        assert!(write_if_changed(&path, "a", 0o644).unwrap());
+        assert!(!write_if_changed(&path, "a", 0o644).unwrap());
+        assert!(write_if_changed(&path, "a", 0o600).unwrap());
+    }
+
+    #[test]
+    fn a_failed_write_names_the_file_and_leaves_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("taken");
+        std::fs::create_dir(&path).unwrap();
+        let error = write(&path, "x", 0o644).unwrap_err();
+        assert!(format!("{error:#}").contains("taken"), "{error:#}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

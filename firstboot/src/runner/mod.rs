@@ -1,0 +1,158 @@
+//! The one way to run a command.
+//!
+//! Every call goes through [`Runner`], so that a test can record instead of run, and through the [`table`] of
+//! programs and options that the target has: a call outside it is an error, also in a test.
+
+mod host;
+pub mod table;
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use anyhow::Result;
+
+pub use host::Host;
+
+/// How long a command may take when a call says nothing else.
+pub const DEFAULT_LIMIT: Duration = Duration::from_mins(2);
+
+/// One command: program, arguments, standard input and time limit. Secrets go to standard input, which is never
+/// logged, and never into an argument.
+#[derive(Clone, Debug)]
+pub struct Call {
+    program: String,
+    args: Vec<String>,
+    stdin: Option<Vec<u8>>,
+    limit: Duration,
+    env: Vec<(String, OsString)>,
+}
+
+impl Call {
+    /// A call of `program`, looked up in `PATH` unless it holds a slash.
+    pub fn new(program: impl Into<String>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            stdin: None,
+            limit: DEFAULT_LIMIT,
+            env: Vec::new(),
+        }
+    }
+
+    /// Adds one argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Gives the command `bytes` on standard input instead of nothing.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// Kills the command and its children after `limit`.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Sets a variable of the command's environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// The program's name without its folder.
+    pub fn program(&self) -> &str {
+        self.program.rsplit('/').next().unwrap_or(&self.program)
+    }
+
+    /// The arguments.
+    pub fn arguments(&self) -> &[String] {
+        &self.args
+    }
+
+    /// The whole line as a shell would take it, for logs and errors.
+    pub fn line(&self) -> String {
+        let mut line = self.program.clone();
+        for arg in &self.args {
+            let plain = !arg.is_empty()
+                && arg
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_=./:,+@%".contains(c));
+            line.push(' ');
+            if plain {
+                line.push_str(arg);
+            } else {
+                line.push('\'');
+                line.push_str(&arg.replace('\'', r"'\''"));
+                line.push('\'');
+            }
+        }
+        line
+    }
+}
+
+/// What a finished command left: its exit code and both streams, as text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// The exit code, or 128 + N after signal N.
+    pub code: i32,
+    /// Standard output, at most [`host::STREAM_LIMIT`] bytes, with invalid UTF-8 replaced.
+    pub stdout: String,
+    /// Standard error, at most [`host::STREAM_LIMIT`] bytes, with invalid UTF-8 replaced.
+    pub stderr: String,
+}
+
+/// Runs commands. Standard input is empty unless the call gives some; both other streams are kept and not shown.
+pub trait Runner: Sync {
+    /// Runs the call and returns its output whatever its exit code is. An error means that it could not be run,
+    /// or ran longer than its limit.
+    fn outcome(&self, call: &Call) -> Result<Output>;
+
+    /// Runs the call and returns its output; any exit code but 0 is an error that ends with the last KiB of
+    /// its standard error.
+    fn run(&self, call: &Call) -> Result<Output> {
+        let output = self.outcome(call)?;
+        if output.code != 0 {
+            let tail = output.stderr.trim_end();
+            let start = tail
+                .char_indices()
+                .rev()
+                .take(1024)
+                .last()
+                .map_or(0, |(at, _)| at);
+            anyhow::bail!(
+                "`{}` ended with exit code {}: {}",
+                call.line(),
+                output.code,
+                tail[start..].replace('\n', "; ")
+            );
+        }
+        Ok(output)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_can_be_pasted_into_a_shell() {
+        let call = Call::new("/sbin/mkfs.ext3").args(["-L", "it's", "", "/dev/vdb"]);
+        assert_eq!(call.line(), r"/sbin/mkfs.ext3 -L 'it'\''s' '' /dev/vdb");
+        assert_eq!(call.program(), "mkfs.ext3");
+    }
+}

@@ -1,0 +1,195 @@
+//! Every program and option that the node side uses, with the version that wheezy has.
+//!
+//! The target is Debian 7 with Proxmox VE 3.2 (docs/facts.md 1.1 and 3.5), and the installer's live root is made of
+//! the same packages. What is not in here cannot be called: the tests run on a much newer userland, which would
+//! otherwise accept options that the target does not know.
+
+use anyhow::Result;
+
+use super::Call;
+
+/// One program of the target.
+#[derive(Debug)]
+pub struct Row {
+    /// Its name, without a folder.
+    pub program: &'static str,
+    /// The Debian package that has it.
+    pub package: &'static str,
+    /// The package's version in wheezy.
+    pub version: &'static str,
+    /// The options that may be used: `-x`, `--long`, or for programs with sub-commands the words themselves.
+    pub options: &'static [&'static str],
+}
+
+/// The table, sorted by program.
+pub const TABLE: &[Row] = &[
+    Row {
+        program: "bash",
+        package: "bash",
+        version: "4.2",
+        options: &["-l"],
+    },
+    Row {
+        program: "blockdev",
+        package: "util-linux",
+        version: "2.20.1",
+        options: &["--rereadpt"],
+    },
+    Row {
+        program: "chroot",
+        package: "coreutils",
+        version: "8.13",
+        options: &[],
+    },
+    Row {
+        program: "dmsetup",
+        package: "dmsetup",
+        version: "1.02.74",
+        options: &["remove", "--retry"],
+    },
+    Row {
+        program: "ethtool",
+        package: "ethtool",
+        version: "3.4.2",
+        options: &["-P"],
+    },
+    Row {
+        program: "hostname",
+        package: "hostname",
+        version: "3.11",
+        options: &["-F"],
+    },
+    Row {
+        program: "ifconfig",
+        package: "net-tools",
+        version: "1.60",
+        options: &[],
+    },
+    Row {
+        program: "ip",
+        package: "iproute",
+        version: "20120521",
+        options: &["-o"],
+    },
+    Row {
+        program: "mdadm",
+        package: "mdadm",
+        version: "3.2.5",
+        options: &["--stop"],
+    },
+    Row {
+        program: "mkfs.ext3",
+        package: "e2fsprogs",
+        version: "1.42.5",
+        options: &["-F", "-q", "-m", "-L", "-i", "-J", "-E", "-U"],
+    },
+    Row {
+        program: "mount",
+        package: "mount",
+        version: "2.20.1",
+        options: &["-n", "-t", "-o"],
+    },
+    Row {
+        program: "proxinstall",
+        package: "pve-installer",
+        version: "3.1",
+        options: &[],
+    },
+    Row {
+        program: "pveversion",
+        package: "pve-manager",
+        version: "3.2",
+        options: &[],
+    },
+    Row {
+        program: "sync",
+        package: "coreutils",
+        version: "8.13",
+        options: &[],
+    },
+    Row {
+        program: "udevadm",
+        package: "udev",
+        version: "175",
+        options: &["settle", "--timeout"],
+    },
+    Row {
+        program: "umount",
+        package: "mount",
+        version: "2.20.1",
+        options: &["-n"],
+    },
+    Row {
+        program: "update-rc.d",
+        package: "sysv-rc",
+        version: "2.88",
+        options: &["enable", "disable", "defaults", "remove"],
+    },
+    Row {
+        program: "vgchange",
+        package: "lvm2",
+        version: "2.02.95",
+        options: &["-a", "-an"],
+    },
+    Row {
+        program: "vgs",
+        package: "lvm2",
+        version: "2.02.95",
+        options: &[
+            "--noheadings",
+            "--separator",
+            "--unquoted",
+            "-o",
+            "--units",
+            "--nosuffix",
+        ],
+    },
+];
+
+/// Is `call` inside the table? The error is a bug of ours, not of the machine.
+pub fn check(rows: &[Row], call: &Call) -> Result<()> {
+    let Some(row) = rows.iter().find(|row| row.program == call.program()) else {
+        anyhow::bail!(
+            "the program {} is not in the table of what the target has (runner/table.rs)",
+            call.program()
+        );
+    };
+    for arg in call.arguments().iter().take_while(|arg| *arg != "--") {
+        let name = arg.split('=').next().unwrap_or(arg);
+        if name.starts_with('-') && name.len() > 1 && !row.options.contains(&name) {
+            anyhow::bail!(
+                "the option {name} of {} is not in the table of what {} {} has (runner/table.rs)",
+                row.program,
+                row.package,
+                row.version
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_has_no_double() {
+        assert!(TABLE.windows(2).all(|pair| pair[0].program < pair[1].program));
+    }
+
+    #[test]
+    fn only_listed_programs_and_options_pass() {
+        for (call, passes) in [
+            (
+                Call::new("/sbin/mkfs.ext3").args(["-F", "-L", "data", "/dev/sdb"]),
+                true,
+            ),
+            (Call::new("udevadm").args(["settle", "--timeout=10"]), true),
+            (Call::new("lsblk").arg("--json"), false),
+            (Call::new("ip").args(["-j", "link"]), false),
+            (Call::new("mkfs.ext3").args(["-O", "metadata_csum"]), false),
+        ] {
+            assert_eq!(check(TABLE, &call).is_ok(), passes, "{}", call.line());
+        }
+    }
+}
