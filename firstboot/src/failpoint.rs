@@ -15,11 +15,7 @@ pub fn hit(name: &str) {
     if let Some(list) = std::env::var_os("CIAS_FAILPOINT_LIST") {
         let opened = std::fs::OpenOptions::new().create(true).append(true).open(&list);
         let written = opened.and_then(|mut file| writeln!(file, "{name}"));
-        assert!(
-            written.is_ok(),
-            "listing failpoints in {}: {written:?}",
-            list.display()
-        );
+        assert!(written.is_ok(), "listing failpoints in {}: {written:?}", list.display());
     }
     let wanted = std::env::var("CIAS_FAILPOINT").unwrap_or_default();
     if wanted == name || wanted == format!("#{count}") {

@@ -91,8 +91,7 @@ fn write_temporary(temporary: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         .mode(0o600)
         .open(temporary)
         .with_context(|| format!("creating {}", temporary.display()))?;
-    file.set_permissions(std::fs::Permissions::from_mode(mode))
-        .context("setting its mode")?;
+    file.set_permissions(std::fs::Permissions::from_mode(mode)).context("setting its mode")?;
     file.write_all(bytes).context("writing its content")?;
     file.sync_all().context("syncing it")
 }
@@ -108,10 +107,7 @@ mod tests {
         std::fs::write(&path, "old").unwrap();
         write(&path, "new", 0o600).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
-            0o600
-        );
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

@@ -3,4 +3,6 @@
 pub mod failpoint;
 pub mod files;
 pub mod outcome;
+pub mod region;
 pub mod runner;
+pub mod site;

@@ -30,10 +30,7 @@ impl Class {
     /// An error of this class. `message` is one sentence that says what was found, what was wanted and the
     /// way out.
     pub fn error(self, message: impl Into<String>) -> anyhow::Error {
-        anyhow::Error::new(Classified {
-            class: self,
-            message: message.into(),
-        })
+        anyhow::Error::new(Classified { class: self, message: message.into() })
     }
 
     /// The class of the innermost [`Class::error`] that `error` wraps.
@@ -77,9 +74,8 @@ mod tests {
 
     #[test]
     fn context_keeps_the_class() {
-        let wrapped = Err::<(), _>(Class::Refused.error("disk in use"))
-            .context("choosing a disk")
-            .unwrap_err();
+        let wrapped =
+            Err::<(), _>(Class::Refused.error("disk in use")).context("choosing a disk").unwrap_err();
         assert_eq!(Class::of(&wrapped), Class::Refused);
         assert_eq!(format!("{wrapped:#}"), "choosing a disk: disk in use");
         assert_eq!(Class::of(&anyhow::anyhow!("plain")), Class::Failed);

@@ -30,20 +30,12 @@ impl<'a> Host<'a> {
     /// A runner for the node side: calls outside [`table::TABLE`] are errors. `log` gets a line when a command starts
     /// and one when it ends.
     pub fn new(log: impl Fn(&str) + Sync + Send + 'a) -> Self {
-        Self {
-            table: Some(table::TABLE),
-            log: Box::new(log),
-            count: AtomicUsize::new(0),
-        }
+        Self { table: Some(table::TABLE), log: Box::new(log), count: AtomicUsize::new(0) }
     }
 
     /// A runner for the build machine, where any program may be called.
     pub fn unchecked(log: impl Fn(&str) + Sync + Send + 'a) -> Self {
-        Self {
-            table: None,
-            log: Box::new(log),
-            count: AtomicUsize::new(0),
-        }
+        Self { table: None, log: Box::new(log), count: AtomicUsize::new(0) }
     }
 }
 
@@ -59,11 +51,9 @@ impl Runner for Host<'_> {
         failpoint::hit(&format!("command {} after", call.program()));
         match &result {
             Ok(output) if output.code == 0 => (self.log)(&format!("op({op}) finished")),
-            Ok(output) => (self.log)(&format!(
-                "op({op}) exit code {}: {}",
-                output.code,
-                output.stderr.trim()
-            )),
+            Ok(output) => {
+                (self.log)(&format!("op({op}) exit code {}: {}", output.code, output.stderr.trim()))
+            }
             Err(error) => (self.log)(&format!("op({op}) failed: {error:#}")),
         }
         result
@@ -78,11 +68,7 @@ fn execute(call: &Call, rows: Option<&[Row]>) -> Result<Output> {
         .env("LC_ALL", "C")
         // An own process group, so that a command that outlives its limit goes with all its children.
         .process_group(0)
-        .stdin(if call.stdin.is_some() {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        })
+        .stdin(if call.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| not_started(call, rows, &error))?;
@@ -104,11 +90,7 @@ fn execute(call: &Call, rows: Option<&[Row]>) -> Result<Output> {
             .join()
             .map_err(|_| anyhow::anyhow!("the thread that ran `{}` panicked", call.line()))?;
         if late {
-            anyhow::bail!(
-                "`{}` did not end within {} s and was killed",
-                call.line(),
-                call.limit.as_secs()
-            );
+            anyhow::bail!("`{}` did not end within {} s and was killed", call.line(), call.limit.as_secs());
         }
         output.with_context(|| format!("running `{}`", call.line()))
     })
@@ -118,9 +100,7 @@ fn not_started(call: &Call, rows: Option<&[Row]>, error: &std::io::Error) -> any
     if error.kind() == std::io::ErrorKind::NotFound {
         let package = rows
             .and_then(|rows| rows.iter().find(|row| row.program == call.program()))
-            .map_or(String::new(), |row| {
-                format!("; install the package {}", row.package)
-            });
+            .map_or(String::new(), |row| format!("; install the package {}", row.package));
         return Class::MissingTool.error(format!("the program {} is not installed{package}", call.program));
     }
     anyhow::anyhow!("starting `{}`: {error}", call.line())
@@ -137,14 +117,10 @@ fn feed_and_collect(child: &mut Child, stdin: Option<&[u8]>) -> Result<Output> {
         });
         let errors = scope.spawn(move || err.map_or(Ok(Vec::new()), read_bounded));
         let stdout = out.map_or(Ok(Vec::new()), read_bounded)?;
-        let stderr = errors
-            .join()
-            .map_err(|_| anyhow::anyhow!("reading standard error panicked"))??;
+        let stderr = errors.join().map_err(|_| anyhow::anyhow!("reading standard error panicked"))??;
         let status = child.wait()?;
         Ok(Output {
-            code: status
-                .code()
-                .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+            code: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
             stdout: String::from_utf8_lossy(&stdout).into_owned(),
             stderr: String::from_utf8_lossy(&stderr).into_owned(),
         })
@@ -165,18 +141,9 @@ mod tests {
 
     #[test]
     fn keeps_both_streams_and_feeds_standard_input() {
-        let call = Call::new("sh")
-            .args(["-c", "cat; echo two >&2; exit 7"])
-            .stdin("one");
+        let call = Call::new("sh").args(["-c", "cat; echo two >&2; exit 7"]).stdin("one");
         let output = Host::unchecked(|_| ()).outcome(&call).unwrap();
-        assert_eq!(
-            output,
-            Output {
-                code: 7,
-                stdout: "one".into(),
-                stderr: "two\n".into()
-            }
-        );
+        assert_eq!(output, Output { code: 7, stdout: "one".into(), stderr: "two\n".into() });
     }
 
     #[test]
@@ -193,9 +160,7 @@ mod tests {
     #[test]
     fn a_hanging_command_is_killed_with_its_children() {
         let start = Instant::now();
-        let call = Call::new("sh")
-            .args(["-c", "sleep 60 & wait"])
-            .limit(Duration::from_millis(200));
+        let call = Call::new("sh").args(["-c", "sleep 60 & wait"]).limit(Duration::from_millis(200));
         let error = Host::unchecked(|_| ()).run(&call).unwrap_err();
         assert!(error.to_string().contains("was killed"), "{error:#}");
         assert!(start.elapsed() < Duration::from_secs(30));
@@ -203,17 +168,13 @@ mod tests {
 
     #[test]
     fn a_missing_program_has_its_own_class() {
-        let error = Host::unchecked(|_| ())
-            .run(&Call::new("/nowhere/at-all"))
-            .unwrap_err();
+        let error = Host::unchecked(|_| ()).run(&Call::new("/nowhere/at-all")).unwrap_err();
         assert_eq!(Class::of(&error), Class::MissingTool);
     }
 
     #[test]
     fn a_call_outside_the_table_is_not_run() {
-        let error = Host::new(|_| ())
-            .run(&Call::new("lsblk").arg("--json"))
-            .unwrap_err();
+        let error = Host::new(|_| ()).run(&Call::new("lsblk").arg("--json")).unwrap_err();
         assert!(error.to_string().contains("lsblk"), "{error:#}");
     }
 }

@@ -30,13 +30,7 @@ pub struct Call {
 impl Call {
     /// A call of `program`, looked up in `PATH` unless it holds a slash.
     pub fn new(program: impl Into<String>) -> Self {
-        Self {
-            program: program.into(),
-            args: Vec::new(),
-            stdin: None,
-            limit: DEFAULT_LIMIT,
-            env: Vec::new(),
-        }
+        Self { program: program.into(), args: Vec::new(), stdin: None, limit: DEFAULT_LIMIT, env: Vec::new() }
     }
 
     /// Adds one argument.
@@ -88,10 +82,8 @@ impl Call {
     pub fn line(&self) -> String {
         let mut line = self.program.clone();
         for arg in &self.args {
-            let plain = !arg.is_empty()
-                && arg
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "-_=./:,+@%".contains(c));
+            let plain =
+                !arg.is_empty() && arg.chars().all(|c| c.is_ascii_alphanumeric() || "-_=./:,+@%".contains(c));
             line.push(' ');
             if plain {
                 line.push_str(arg);
@@ -128,12 +120,7 @@ pub trait Runner: Sync {
         let output = self.outcome(call)?;
         if output.code != 0 {
             let tail = output.stderr.trim_end();
-            let start = tail
-                .char_indices()
-                .rev()
-                .take(1024)
-                .last()
-                .map_or(0, |(at, _)| at);
+            let start = tail.char_indices().rev().take(1024).last().map_or(0, |(at, _)| at);
             anyhow::bail!(
                 "`{}` ended with exit code {}: {}",
                 call.line(),

@@ -23,126 +23,39 @@ pub struct Row {
 
 /// The table, sorted by program.
 pub const TABLE: &[Row] = &[
-    Row {
-        program: "bash",
-        package: "bash",
-        version: "4.2",
-        options: &["-l"],
-    },
-    Row {
-        program: "blockdev",
-        package: "util-linux",
-        version: "2.20.1",
-        options: &["--rereadpt"],
-    },
-    Row {
-        program: "chroot",
-        package: "coreutils",
-        version: "8.13",
-        options: &[],
-    },
-    Row {
-        program: "dmsetup",
-        package: "dmsetup",
-        version: "1.02.74",
-        options: &["remove", "--retry"],
-    },
-    Row {
-        program: "ethtool",
-        package: "ethtool",
-        version: "3.4.2",
-        options: &["-P"],
-    },
-    Row {
-        program: "hostname",
-        package: "hostname",
-        version: "3.11",
-        options: &["-F"],
-    },
-    Row {
-        program: "ifconfig",
-        package: "net-tools",
-        version: "1.60",
-        options: &[],
-    },
-    Row {
-        program: "ip",
-        package: "iproute",
-        version: "20120521",
-        options: &["-o"],
-    },
-    Row {
-        program: "mdadm",
-        package: "mdadm",
-        version: "3.2.5",
-        options: &["--stop"],
-    },
+    Row { program: "bash", package: "bash", version: "4.2", options: &["-l"] },
+    Row { program: "blockdev", package: "util-linux", version: "2.20.1", options: &["--rereadpt"] },
+    Row { program: "chroot", package: "coreutils", version: "8.13", options: &[] },
+    Row { program: "dmsetup", package: "dmsetup", version: "1.02.74", options: &["remove", "--retry"] },
+    Row { program: "ethtool", package: "ethtool", version: "3.4.2", options: &["-P"] },
+    Row { program: "hostname", package: "hostname", version: "3.11", options: &["-F"] },
+    Row { program: "ifconfig", package: "net-tools", version: "1.60", options: &[] },
+    Row { program: "ip", package: "iproute", version: "20120521", options: &["-o"] },
+    Row { program: "mdadm", package: "mdadm", version: "3.2.5", options: &["--stop"] },
     Row {
         program: "mkfs.ext3",
         package: "e2fsprogs",
         version: "1.42.5",
         options: &["-F", "-q", "-m", "-L", "-i", "-J", "-E", "-U"],
     },
-    Row {
-        program: "mount",
-        package: "mount",
-        version: "2.20.1",
-        options: &["-n", "-t", "-o"],
-    },
-    Row {
-        program: "proxinstall",
-        package: "pve-installer",
-        version: "3.1",
-        options: &[],
-    },
-    Row {
-        program: "pveversion",
-        package: "pve-manager",
-        version: "3.2",
-        options: &[],
-    },
-    Row {
-        program: "sync",
-        package: "coreutils",
-        version: "8.13",
-        options: &[],
-    },
-    Row {
-        program: "udevadm",
-        package: "udev",
-        version: "175",
-        options: &["settle", "--timeout"],
-    },
-    Row {
-        program: "umount",
-        package: "mount",
-        version: "2.20.1",
-        options: &["-n"],
-    },
+    Row { program: "mount", package: "mount", version: "2.20.1", options: &["-n", "-t", "-o"] },
+    Row { program: "proxinstall", package: "pve-installer", version: "3.1", options: &[] },
+    Row { program: "pveversion", package: "pve-manager", version: "3.2", options: &[] },
+    Row { program: "sync", package: "coreutils", version: "8.13", options: &[] },
+    Row { program: "udevadm", package: "udev", version: "175", options: &["settle", "--timeout"] },
+    Row { program: "umount", package: "mount", version: "2.20.1", options: &["-n"] },
     Row {
         program: "update-rc.d",
         package: "sysv-rc",
         version: "2.88",
         options: &["enable", "disable", "defaults", "remove"],
     },
-    Row {
-        program: "vgchange",
-        package: "lvm2",
-        version: "2.02.95",
-        options: &["-a", "-an"],
-    },
+    Row { program: "vgchange", package: "lvm2", version: "2.02.95", options: &["-a", "-an"] },
     Row {
         program: "vgs",
         package: "lvm2",
         version: "2.02.95",
-        options: &[
-            "--noheadings",
-            "--separator",
-            "--unquoted",
-            "-o",
-            "--units",
-            "--nosuffix",
-        ],
+        options: &["--noheadings", "--separator", "--unquoted", "-o", "--units", "--nosuffix"],
     },
 ];
 
@@ -180,10 +93,7 @@ mod tests {
     #[test]
     fn only_listed_programs_and_options_pass() {
         for (call, passes) in [
-            (
-                Call::new("/sbin/mkfs.ext3").args(["-F", "-L", "data", "/dev/sdb"]),
-                true,
-            ),
+            (Call::new("/sbin/mkfs.ext3").args(["-F", "-L", "data", "/dev/sdb"]), true),
             (Call::new("udevadm").args(["settle", "--timeout=10"]), true),
             (Call::new("lsblk").arg("--json"), false),
             (Call::new("ip").args(["-j", "link"]), false),
