@@ -1,1 +1,3 @@
 //! Remasters the vendor ISO.
+
+pub mod iso9660;
