@@ -1,3 +1,4 @@
 //! Remasters the vendor ISO.
 
+pub mod deb;
 pub mod iso9660;

@@ -51,10 +51,7 @@ fn every_file_reads_as_it_was_put_in() {
         files += 1;
         compressed += usize::from(entry.zisofs.is_some());
     }
-    assert!(
-        files > 15 && compressed >= 2,
-        "{files} files, {compressed} compressed"
-    );
+    assert!(files > 15 && compressed >= 2, "{files} files, {compressed} compressed");
     let large = image.get("/usr/share/large").unwrap();
     assert!(large.stored_size() < large.size() / 10);
     let mut magic = [0; 8];
@@ -68,10 +65,7 @@ fn modes_links_and_directories_are_as_in_the_tree() {
     let image = open(&bytes).unwrap();
     assert_eq!(image.get("/sbin/unconfigured.sh").unwrap().mode, 0o755);
     assert_eq!(image.get("/debian").unwrap().kind, Kind::Link(".".into()));
-    assert_eq!(
-        image.resolve("/debian/debian/sbin/perl").unwrap().path,
-        "/usr/bin/perl"
-    );
+    assert_eq!(image.resolve("/debian/debian/sbin/perl").unwrap().path, "/usr/bin/perl");
     assert!(image.resolve("/debian/nothing").is_none());
     let names: Vec<_> = image.children("/proxmox").map(Entry::name).collect();
     assert_eq!(names, ["country.dat", "packages", "pve-base.cnt", "pve-base.tar"]);
@@ -82,16 +76,7 @@ fn modes_links_and_directories_are_as_in_the_tree() {
 #[test]
 fn a_truncated_image_is_refused_as_bad_input() {
     let (_directory, bytes) = image();
-    for length in [
-        0,
-        1,
-        2048,
-        32 * 1024,
-        34 * 1024 + 5,
-        60 * 1024,
-        bytes.len() / 2,
-        1_000_000,
-    ] {
+    for length in [0, 1, 2048, 32 * 1024, 34 * 1024 + 5, 60 * 1024, bytes.len() / 2, 1_000_000] {
         let Err(error) = open(&bytes[..length]) else {
             panic!("an image cut at {length} was accepted");
         };
@@ -119,12 +104,7 @@ fn no_broken_image_makes_the_reader_panic() {
     let (_directory, bytes) = image();
     let whole = open(&bytes).unwrap();
     let blocks: Vec<u64> = (16..20)
-        .chain(
-            whole
-                .entries()
-                .flat_map(|entry| &entry.extents)
-                .map(|extent| extent.block.into()),
-        )
+        .chain(whole.entries().flat_map(|entry| &entry.extents).map(|extent| extent.block.into()))
         .collect();
     let (mut opened, mut refused) = (0, 0);
     for seed in 1..=800 {
@@ -149,10 +129,7 @@ fn no_broken_image_makes_the_reader_panic() {
             }
         }
     }
-    assert!(
-        opened > 100 && refused > 40,
-        "{opened} opened, {refused} refused"
-    );
+    assert!(opened > 100 && refused > 40, "{opened} opened, {refused} refused");
 }
 
 /// Directory records whose lengths and places are extreme.

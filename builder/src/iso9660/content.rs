@@ -15,25 +15,15 @@ pub struct Content<'a> {
 
 impl<'a> Content<'a> {
     pub(super) fn new(source: &'a dyn Source, extents: &'a [Extent]) -> Self {
-        Self {
-            source,
-            extents,
-            position: 0,
-        }
+        Self { source, extents, position: 0 }
     }
 
     /// Fills `buffer` from `offset` of the stored bytes.
     pub(super) fn fill_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        let mut reader = Self {
-            position: offset,
-            ..self.clone()
-        };
+        let mut reader = Self { position: offset, ..self.clone() };
         let mut filled = 0;
         while filled < buffer.len() {
-            match reader
-                .read(&mut buffer[filled..])
-                .context("reading a file of the image")?
-            {
+            match reader.read(&mut buffer[filled..]).context("reading a file of the image")? {
                 0 => return Err(damaged("a compressed file is cut off")),
                 count => filled += count,
             }
@@ -48,9 +38,7 @@ impl Read for Content<'_> {
         for extent in self.extents {
             let inside = self.position - before;
             if inside < extent.bytes {
-                let count = buffer
-                    .len()
-                    .min(usize::try_from(extent.bytes - inside).unwrap_or(usize::MAX));
+                let count = buffer.len().min(usize::try_from(extent.bytes - inside).unwrap_or(usize::MAX));
                 let offset = u64::from(extent.block) * BLOCK + inside;
                 self.source.fill(&mut buffer[..count], offset)?;
                 self.position += count as u64;

@@ -46,13 +46,7 @@ pub fn walk(source: &dyn Source, root: (u32, u32)) -> Result<(BTreeMap<String, E
 
 /// The `SP` entry in the root's first record says that the System Use Sharing Protocol is used.
 fn root_skip(source: &dyn Source, block: u32, budget: &mut Budget) -> Result<Option<u8>> {
-    let bytes = read_range(
-        source,
-        u64::from(block) * BLOCK,
-        BLOCK,
-        BLOCK,
-        "the root directory",
-    )?;
+    let bytes = read_range(source, u64::from(block) * BLOCK, BLOCK, BLOCK, "the root directory")?;
     let length = usize::from(bytes[0]);
     let Some(record) = bytes.get(..length).filter(|record| record.len() >= MIN_RECORD) else {
         return Err(damaged("its root directory starts with a broken record"));
@@ -70,13 +64,7 @@ fn list(
 ) -> Result<Vec<Entry>> {
     budget.spend(length.into())?;
     let what = format!("directory {parent}/");
-    let bytes = read_range(
-        source,
-        u64::from(block) * BLOCK,
-        length.into(),
-        MAX_DIRECTORY,
-        &what,
-    )?;
+    let bytes = read_range(source, u64::from(block) * BLOCK, length.into(), MAX_DIRECTORY, &what)?;
     let mut entries = Vec::new();
     let mut parts: Vec<Extent> = Vec::new();
     for record in records(&bytes, &what)? {
@@ -98,9 +86,8 @@ fn list(
         }
         let extents = std::mem::take(&mut parts);
         budget.count_entry()?;
-        let area = record
-            .get(33 + name_length + (1 - name_length % 2) + usize::from(skip)..)
-            .unwrap_or_default();
+        let area =
+            record.get(33 + name_length + (1 - name_length % 2) + usize::from(skip)..).unwrap_or_default();
         let attributes = rockridge::parse(source, area, budget)?;
         if !attributes.relocated {
             entries.push(entry(source, parent, name, flags, extents, attributes)?);
@@ -141,25 +128,17 @@ fn entry(
         String::from_utf8_lossy(error.as_bytes()).into_owned()
     });
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
-        return Err(damaged(&format!(
-            "directory {parent}/ has an entry with the name {name:?}"
-        )));
+        return Err(damaged(&format!("directory {parent}/ has an entry with the name {name:?}")));
     }
     let path = format!("{parent}/{name}");
     if path.len() > MAX_PATH {
         return Err(damaged(&format!("a path is longer than {MAX_PATH} bytes")));
     }
     let directory = flags & FLAG_DIRECTORY != 0 || attributes.child.is_some();
-    let (mode, uid, gid) = attributes.posix.unwrap_or(if directory {
-        (0o040_555, 0, 0)
-    } else {
-        (0o100_444, 0, 0)
-    });
+    let (mode, uid, gid) =
+        attributes.posix.unwrap_or(if directory { (0o040_555, 0, 0) } else { (0o100_444, 0, 0) });
     if let Some(block) = attributes.child {
-        extents = vec![Extent {
-            block,
-            bytes: relocated_length(source, block)?,
-        }];
+        extents = vec![Extent { block, bytes: relocated_length(source, block)? }];
     }
     let kind = if directory {
         Kind::Directory

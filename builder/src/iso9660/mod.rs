@@ -78,10 +78,7 @@ impl Entry {
             mode: 0o555,
             uid: 0,
             gid: 0,
-            extents: vec![Extent {
-                block,
-                bytes: bytes.into(),
-            }],
+            extents: vec![Extent { block, bytes: bytes.into() }],
             zisofs: None,
         }
     }
@@ -98,8 +95,7 @@ impl Entry {
 
     /// Length in bytes as the installer's kernel sees it.
     pub fn size(&self) -> u64 {
-        self.zisofs
-            .map_or_else(|| self.stored_size(), |zisofs| zisofs.size.into())
+        self.zisofs.map_or_else(|| self.stored_size(), |zisofs| zisofs.size.into())
     }
 }
 
@@ -129,12 +125,7 @@ impl Image {
         let bytes = u64::from(volume.blocks) * BLOCK;
         source::check_range(source.as_ref(), 0, bytes, "the volume")?;
         let (entries, rock_ridge) = directory::walk(source.as_ref(), volume.root)?;
-        Ok(Self {
-            source,
-            volume,
-            entries,
-            rock_ridge,
-        })
+        Ok(Self { source, volume, entries, rock_ridge })
     }
 
     /// What the volume descriptors say.
@@ -267,17 +258,11 @@ struct Budget {
 impl Budget {
     /// Ten times what the largest of the vendor's images needs.
     fn new() -> Self {
-        Self {
-            entries: 500_000,
-            bytes: 256 << 20,
-        }
+        Self { entries: 500_000, bytes: 256 << 20 }
     }
 
     fn count_entry(&mut self) -> Result<()> {
-        self.entries = self
-            .entries
-            .checked_sub(1)
-            .ok_or_else(|| damaged("it has more than 500000 files"))?;
+        self.entries = self.entries.checked_sub(1).ok_or_else(|| damaged("it has more than 500000 files"))?;
         Ok(())
     }
 

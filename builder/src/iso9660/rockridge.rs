@@ -127,9 +127,7 @@ impl Link {
             }
             self.open = flags & 1 != 0;
             if self.target.len() > MAX_TARGET {
-                return Err(damaged(&format!(
-                    "a symbolic link is longer than {MAX_TARGET} bytes"
-                )));
+                return Err(damaged(&format!("a symbolic link is longer than {MAX_TARGET} bytes")));
             }
         }
         Ok(())
@@ -160,10 +158,7 @@ mod tests {
         let table: [(&[u8], &str); 4] = [
             (b"SL\x0c\x01\x00\x08\x00\x00\x03etc", "/etc"),
             (b"SL\x0c\x01\x00\x04\x00\x00\x03run", "../run"),
-            (
-                b"SL\x0a\x01\x01\x01\x03libSL\x0c\x01\x00\x00\x0264\x00\x01x",
-                "lib64/x",
-            ),
+            (b"SL\x0a\x01\x01\x01\x03libSL\x0c\x01\x00\x00\x0264\x00\x01x", "lib64/x"),
             (b"SL\x07\x01\x00\x02\x00", "."),
         ];
         for (area, target) in table {

@@ -68,27 +68,19 @@ pub fn check_range(source: &dyn Source, offset: u64, bytes: u64, what: &str) -> 
 pub fn read_range(source: &dyn Source, offset: u64, bytes: u64, limit: u64, what: &str) -> Result<Vec<u8>> {
     check_range(source, offset, bytes, what)?;
     if bytes > limit {
-        return Err(damaged(&format!(
-            "{what} has {bytes} bytes, more than the {limit} that make sense"
-        )));
+        return Err(damaged(&format!("{what} has {bytes} bytes, more than the {limit} that make sense")));
     }
     let mut buffer = vec![0; usize::try_from(bytes).context("sizing a buffer")?];
-    source
-        .fill(&mut buffer, offset)
-        .with_context(|| format!("reading {what}"))?;
+    source.fill(&mut buffer, offset).with_context(|| format!("reading {what}"))?;
     Ok(buffer)
 }
 
 /// Little-endian u16 at `at`, if it is there.
 pub fn le16(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(
-        bytes.get(at..at.checked_add(2)?)?.try_into().ok()?,
-    ))
+    Some(u16::from_le_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
 }
 
 /// Little-endian u32 at `at`, if it is there. ISO 9660 stores most numbers twice, little-endian first.
 pub fn le32(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(
-        bytes.get(at..at.checked_add(4)?)?.try_into().ok()?,
-    ))
+    Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
 }

@@ -61,9 +61,7 @@ pub fn read(source: &dyn Source) -> Result<Volume> {
         let offset = (FIRST_DESCRIPTOR + index) * BLOCK;
         let block = read_range(source, offset, BLOCK, BLOCK, "a volume descriptor")?;
         if block.get(1..6) != Some(b"CD001") {
-            return Err(damaged(&format!(
-                "found no ISO 9660 volume descriptor at byte {offset}"
-            )));
+            return Err(damaged(&format!("found no ISO 9660 volume descriptor at byte {offset}")));
         }
         match block.first() {
             Some(0) if block[7..].starts_with(b"EL TORITO SPECIFICATION") => catalog = le32(&block, 71),
@@ -85,19 +83,14 @@ fn primary_fields(block: &[u8]) -> Result<Volume> {
     let field = || damaged("its primary volume descriptor is short");
     let block_size = le16(block, 128).ok_or_else(field)?;
     if u64::from(block_size) != BLOCK {
-        return Err(damaged(&format!(
-            "its block size is {block_size}, wanted {BLOCK}"
-        )));
+        return Err(damaged(&format!("its block size is {block_size}, wanted {BLOCK}")));
     }
     Ok(Volume {
         label: text(&block[40..72]),
         blocks: le32(block, 80).ok_or_else(field)?,
         created: text(&block[813..829]),
         modified: text(&block[830..846]),
-        root: (
-            le32(block, 158).ok_or_else(field)?,
-            le32(block, 166).ok_or_else(field)?,
-        ),
+        root: (le32(block, 158).ok_or_else(field)?, le32(block, 166).ok_or_else(field)?),
         joliet: false,
         boot: None,
     })
@@ -124,10 +117,7 @@ fn read_catalog(source: &dyn Source, block: u32) -> Result<BootCatalog> {
             _ => break,
         }
     }
-    Ok(BootCatalog {
-        block,
-        images: images.into_iter().flatten().collect(),
-    })
+    Ok(BootCatalog { block, images: images.into_iter().flatten().collect() })
 }
 
 fn image(record: &[u8], platform: u8, bootable: bool) -> Option<BootImage> {
@@ -141,7 +131,5 @@ fn image(record: &[u8], platform: u8, bootable: bool) -> Option<BootImage> {
 }
 
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes)
-        .trim_end_matches([' ', '\0'])
-        .to_owned()
+    String::from_utf8_lossy(bytes).trim_end_matches([' ', '\0']).to_owned()
 }

@@ -25,10 +25,7 @@ impl Zisofs {
     pub fn from_entry(entry: &[u8]) -> Option<Self> {
         let block_log2 = *entry.get(7)?;
         let usable = entry.get(4..6) == Some(b"pz") && entry.get(6) == Some(&4);
-        (usable && (15..=17).contains(&block_log2)).then_some(Self {
-            block_log2,
-            size: le32(entry, 8)?,
-        })
+        (usable && (15..=17).contains(&block_log2)).then_some(Self { block_log2, size: le32(entry, 8)? })
     }
 }
 
@@ -53,13 +50,7 @@ impl<'a> Unpack<'a> {
         {
             return Err(damaged("the header of a zisofs file contradicts its ZF entry"));
         }
-        Ok(Self {
-            content,
-            parameters,
-            block: 0,
-            plain: Vec::new(),
-            used: 0,
-        })
+        Ok(Self { content, parameters, block: 0, plain: Vec::new(), used: 0 })
     }
 
     /// Unpacks the next block; false at the end.

@@ -60,19 +60,9 @@ pub fn live_root_tree(root: &Path) {
     put(root, "boot/isolinux/initrd.img", 0o644, &initrd());
     let isolinux = fs::read("/usr/lib/ISOLINUX/isolinux.bin").unwrap();
     put(root, "boot/isolinux/isolinux.bin", 0o644, &isolinux);
-    put(
-        root,
-        "sbin/unconfigured.sh",
-        0o755,
-        b"#!/bin/bash\nxinit -- -dpi 96\n",
-    );
+    put(root, "sbin/unconfigured.sh", 0o755, b"#!/bin/bash\nxinit -- -dpi 96\n");
     put(root, "usr/bin/proxinstall", 0o755, PROXINSTALL.as_bytes());
-    put(
-        root,
-        "usr/bin/xinit",
-        0o755,
-        &b"the vendor's X starter\n".repeat(4000),
-    );
+    put(root, "usr/bin/xinit", 0o755, &b"the vendor's X starter\n".repeat(4000));
     put(root, "usr/bin/perl", 0o755, b"\x7fELF perl");
     put(root, "usr/share/perl/5.14.2/strict.pm", 0o644, b"1;\n");
     put(
@@ -87,25 +77,10 @@ pub fn live_root_tree(root: &Path) {
     let country = "map:de:German:de:de.kmap.gz:de:nodeadkeys:\nde:Germany:de:ftp.de.debian.org:\n";
     put(root, "proxmox/country.dat", 0o644, country.as_bytes());
     let package = format!("proxmox/packages/pve-kernel-{KERNEL}_2.6.32-121_amd64.deb");
-    put(
-        root,
-        &package,
-        0o644,
-        &deb(&format!("pve-kernel-{KERNEL}"), "2.6.32-121"),
-    );
+    put(root, &package, 0o644, &deb(&format!("pve-kernel-{KERNEL}"), "2.6.32-121"));
     put(root, ".cd-info", 0o644, b"product='pve'\nrelease='3.2'\n");
-    put(
-        root,
-        ".pve-cd-id.txt",
-        0o644,
-        b"0123456789abcdef0123456789abcdef0123\n",
-    );
-    put(
-        root,
-        "usr/share/large",
-        0o644,
-        &b"a line that compresses well\n".repeat(20_000),
-    );
+    put(root, ".pve-cd-id.txt", 0o644, b"0123456789abcdef0123456789abcdef0123\n");
+    put(root, "usr/share/large", 0o644, &b"a line that compresses well\n".repeat(20_000));
     symlink(".", root.join("debian")).unwrap();
     symlink("../usr/bin/perl", root.join("sbin/perl")).unwrap();
     fs::create_dir_all(root.join("target")).unwrap();
@@ -131,11 +106,7 @@ pub fn master(directory: &Path, tree: &Path) -> PathBuf {
         .args(["-set_filter_r", "--zisofs", "/usr", "--"]);
     if tree.join("boot/isolinux/isolinux.bin").exists() {
         xorriso.args(["-boot_image", "isolinux", "dir=/boot/isolinux"]);
-        xorriso.args([
-            "-boot_image",
-            "isolinux",
-            "system_area=/usr/lib/ISOLINUX/isohdpfx.bin",
-        ]);
+        xorriso.args(["-boot_image", "isolinux", "system_area=/usr/lib/ISOLINUX/isohdpfx.bin"]);
         xorriso.args(["-boot_image", "isolinux", "partition_table=on"]);
     }
     let output = xorriso.output().expect("xorriso is installed by ci/setup");
@@ -194,24 +165,13 @@ pub fn deb(name: &str, version: &str) -> Vec<u8> {
     );
     let members = [
         ("debian-binary", b"2.0\n".to_vec()),
-        (
-            "control.tar.gz",
-            gzip(&tar_of(&[("./control", control.as_bytes())])),
-        ),
+        ("control.tar.gz", gzip(&tar_of(&[("./control", control.as_bytes())]))),
         ("data.tar.gz", gzip(&tar_of(&[]))),
     ];
     let mut archive = b"!<arch>\n".to_vec();
     for (member, data) in members {
         archive.extend_from_slice(
-            format!(
-                "{member:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n",
-                0,
-                0,
-                0,
-                100_644,
-                data.len()
-            )
-            .as_bytes(),
+            format!("{member:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 100_644, data.len()).as_bytes(),
         );
         archive.extend_from_slice(&data);
         pad(&mut archive, 2);

@@ -52,7 +52,7 @@ impl Runner for Host<'_> {
         match &result {
             Ok(output) if output.code == 0 => (self.log)(&format!("op({op}) finished")),
             Ok(output) => {
-                (self.log)(&format!("op({op}) exit code {}: {}", output.code, output.stderr.trim()))
+                (self.log)(&format!("op({op}) exit code {}: {}", output.code, output.stderr.trim()));
             }
             Err(error) => (self.log)(&format!("op({op}) failed: {error:#}")),
         }
