@@ -1,4 +1,5 @@
 //! The packages that we write, seen by Debian's own tools.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::path::Path;
 use std::process::Command;
@@ -45,13 +46,13 @@ fn dpkg_reads_it_and_everything_belongs_to_root() {
         lines,
         [
             "drwxr-xr-x root/root 0 2014-05-13 16:53 ./",
-            "drwxr-xr-x root/root 0 2014-05-13 16:53 ./etc/",
-            "drwxr-xr-x root/root 0 2014-05-13 16:53 ./usr/",
-            "drwxr-xr-x root/root 0 2014-05-13 16:53 ./usr/share/",
-            "drwxr-xr-x root/root 0 2014-05-13 16:53 ./usr/share/demo/",
-            "drwx------ root/root 0 2014-05-13 16:53 ./etc/demo/",
-            "-rw-r----- root/root 8 2014-05-13 16:53 ./usr/share/demo/file",
-            "lrwxrwxrwx root/root 0 2014-05-13 16:53 ./usr/share/demo/link -> file",
+            "drwxr-xr-x root/root 0 2014-05-13 16:53 etc/",
+            "drwxr-xr-x root/root 0 2014-05-13 16:53 usr/",
+            "drwxr-xr-x root/root 0 2014-05-13 16:53 usr/share/",
+            "drwxr-xr-x root/root 0 2014-05-13 16:53 usr/share/demo/",
+            "drwx------ root/root 0 2014-05-13 16:53 etc/demo/",
+            "-rw-r----- root/root 8 2014-05-13 16:53 usr/share/demo/file",
+            "lrwxrwxrwx root/root 0 2014-05-13 16:53 usr/share/demo/link -> file",
         ]
     );
     output("dpkg-deb", &["-x", deb, folder.path().join("out").to_str().unwrap()]);

@@ -12,7 +12,7 @@ pub fn write(out: &mut impl Write, epoch: u64, members: &[(&str, &[u8])]) -> io:
     out.write_all(MAGIC)?;
     for (name, bytes) in members {
         // dpkg 1.16 wants the name without the slash that System V puts behind it.
-        write!(out, "{name:<16}{epoch:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, "100644", bytes.len())?;
+        writeln!(out, "{name:<16}{epoch:<12}{:<6}{:<6}{:<8}{:<10}`", 0, 0, "100644", bytes.len())?;
         out.write_all(bytes)?;
         if bytes.len() % 2 == 1 {
             out.write_all(b"\n")?;

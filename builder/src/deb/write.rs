@@ -161,7 +161,8 @@ impl Archive {
         header.set_mode(mode);
         header.set_mtime(self.epoch);
         header.set_size(size as u64);
-        (header.set_uid(0), header.set_gid(0));
+        header.set_uid(0);
+        header.set_gid(0);
         // dpkg looks names up before numbers; both must say root.
         let _ = (header.set_username("root"), header.set_groupname("root"));
         header
