@@ -5,4 +5,5 @@ pub mod files;
 pub mod outcome;
 pub mod region;
 pub mod runner;
+pub mod signatures;
 pub mod site;
