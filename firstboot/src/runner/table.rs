@@ -42,7 +42,12 @@ pub const TABLE: &[Row] = &[
     Row { program: "proxinstall", package: "pve-installer", version: "3.1", options: &[] },
     Row { program: "pveversion", package: "pve-manager", version: "3.2", options: &[] },
     Row { program: "sync", package: "coreutils", version: "8.13", options: &[] },
-    Row { program: "udevadm", package: "udev", version: "175", options: &["settle", "--timeout"] },
+    Row {
+        program: "udevadm",
+        package: "udev",
+        version: "175",
+        options: &["info", "--query", "--path", "settle", "--timeout"],
+    },
     Row { program: "umount", package: "mount", version: "2.20.1", options: &["-n"] },
     Row {
         program: "update-rc.d",

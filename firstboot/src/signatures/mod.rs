@@ -169,10 +169,6 @@ impl Ends {
         self.at(offset, magic.len()) == Some(magic)
     }
 
-    fn u16(&self, offset: u64) -> Option<u16> {
-        Some(u16::from_le_bytes(self.at(offset, 2)?.try_into().ok()?))
-    }
-
     fn u32(&self, offset: u64) -> Option<u32> {
         Some(u32::from_le_bytes(self.at(offset, 4)?.try_into().ok()?))
     }
@@ -225,7 +221,9 @@ pub fn uuid(bytes: &[u8]) -> String {
         if [4, 6, 8, 10].contains(&at) {
             out.push('-');
         }
-        out.push_str(&format!("{byte:02x}"));
+        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+        out.push(digit(byte >> 4));
+        out.push(digit(byte & 15));
     }
     out
 }

@@ -1,0 +1,158 @@
+//! Disks: what there is, what is on it and what uses it, from sysfs, `/proc` and the disks' own ends.
+
+mod stack;
+mod sysfs;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::runner::{Call, Runner};
+use crate::signatures::Signature;
+
+/// What was read from both ends of a disk or partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Contents {
+    /// Every signature; none at all means blank.
+    Read(Vec<Signature>),
+    /// Why it could not be read.
+    Unreadable(String),
+}
+
+impl Contents {
+    /// The signatures, none if unreadable.
+    pub fn signatures(&self) -> &[Signature] {
+        match self {
+            Self::Read(found) => found,
+            Self::Unreadable(_) => &[],
+        }
+    }
+}
+
+/// A partition as the kernel sees it now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Partition {
+    /// The kernel's name, as `sda1`.
+    pub name: String,
+    /// Its device node.
+    pub path: PathBuf,
+    /// Size in bytes.
+    pub size: u64,
+    /// What is on it.
+    pub contents: Contents,
+}
+
+/// A disk: anything below `/sys/block` that has hardware behind it and is no CD or floppy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent fact that sysfs has as a flag")]
+pub struct Disk {
+    /// The kernel's name with `/` for `!`, as `sda` or `cciss/c0d0`.
+    pub name: String,
+    /// Its device node.
+    pub path: PathBuf,
+    /// Size in bytes.
+    pub size: u64,
+    /// Serial number of the unit, if it tells one.
+    pub serial: Option<String>,
+    /// Model, if it tells one.
+    pub model: Option<String>,
+    /// Does it spin?
+    pub rotational: bool,
+    /// Its medium can be taken out, or it hangs on USB or `FireWire`.
+    pub removable: bool,
+    /// The kernel does not write to it.
+    pub read_only: bool,
+    /// `/`, `/boot`, `/usr` or `/var` lies on it.
+    pub system: bool,
+    /// The running installer came from it, or it carries an ISO image and could have.
+    pub boot_medium: bool,
+    /// Mount points of what lies on it, through RAID and LVM as well.
+    pub mounts: Vec<String>,
+    /// It holds active swap, through RAID and LVM as well.
+    pub swap: bool,
+    /// Devices that the kernel built on it or on its partitions (LVM, md, crypt, multipath), by name.
+    pub holders: Vec<String>,
+    /// Its partitions.
+    pub partitions: Vec<Partition>,
+    /// What is on the disk as a whole, such as a partition table.
+    pub contents: Contents,
+}
+
+impl Disk {
+    /// Every signature on the disk and on its partitions.
+    pub fn signatures(&self) -> impl Iterator<Item = &Signature> {
+        let parts = self.partitions.iter().flat_map(|partition| partition.contents.signatures());
+        self.contents.signatures().iter().chain(parts)
+    }
+
+    /// Is any of it in use now?
+    pub fn in_use(&self) -> bool {
+        self.system || self.swap || !self.mounts.is_empty() || !self.holders.is_empty()
+    }
+
+    /// As it is shown in tables: `/dev/sda, 1000.2 GB, model "WDC", serial "X"`.
+    pub fn describe(&self) -> String {
+        let named = |name: &str, value: &Option<String>| {
+            value.as_ref().map_or(String::new(), |value| format!(", {name} {value:?}"))
+        };
+        format!(
+            "{}, {}{}{}",
+            self.path.display(),
+            human(self.size),
+            named("model", &self.model),
+            named("serial", &self.serial)
+        )
+    }
+}
+
+/// Bytes in GB with one digit, as disks are sold.
+pub fn human(bytes: u64) -> String {
+    format!("{}.{} GB", bytes / 1_000_000_000, bytes / 100_000_000 % 10)
+}
+
+/// Answers with what udev knows about the block device of a kernel name.
+type Udev<'a> = Box<dyn Fn(&str) -> BTreeMap<String, String> + Sync + 'a>;
+
+/// Where disks are looked for.
+pub struct Source<'a> {
+    /// `/` on a machine; a folder with `sys`, `proc` and `dev` in a test.
+    pub root: PathBuf,
+    /// Knows what the sysfs of 2.6.32 does not tell.
+    pub udev: Udev<'a>,
+    /// Names that count as disks although they have no hardware behind them; empty on a machine.
+    pub also: Vec<String>,
+}
+
+impl<'a> Source<'a> {
+    /// This machine, with udev's answers fetched by `runner`.
+    pub fn machine(runner: &'a dyn Runner) -> Self {
+        Self { root: PathBuf::from("/"), udev: Box::new(|name| properties(runner, name)), also: Vec::new() }
+    }
+
+    /// All disks, in the order of their names.
+    pub fn disks(&self) -> Result<Vec<Disk>> {
+        sysfs::disks(self)
+    }
+
+    fn at(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+}
+
+/// A machine without udev, or a device that it does not know, has no properties: the serial number is then unknown.
+fn properties(runner: &dyn Runner, name: &str) -> BTreeMap<String, String> {
+    let call =
+        Call::new("udevadm").args(["info", "--query=property"]).arg(format!("--path=/sys/block/{name}"));
+    let output = runner.run(&call).map(|output| output.stdout).unwrap_or_default();
+    output
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}

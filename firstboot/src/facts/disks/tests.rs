@@ -1,0 +1,141 @@
+//! Against the trees of tests/fixtures/machines.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::signatures::Kind;
+
+/// Builds the machine of that name below a temporary folder.
+fn machine(name: &str) -> tempfile::TempDir {
+    let listing = format!("{}/tests/fixtures/machines/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    let place = |path: &str| {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    };
+    for line in fs::read_to_string(listing).unwrap().lines() {
+        if let Some((path, text)) = line.split_once(" = ") {
+            fs::write(place(path), text.replace("\\n", "\n").replace("\\t", "\t")).unwrap();
+        } else if let Some((path, target)) = line.split_once(" -> ") {
+            std::os::unix::fs::symlink(target, place(path)).unwrap();
+        } else if let Some((path, size)) = line.split_once(" size ") {
+            File::create(place(path)).unwrap().set_len(size.parse().unwrap()).unwrap();
+        } else {
+            fs::create_dir_all(place(line)).unwrap();
+        }
+    }
+    folder
+}
+
+fn read(root: &Path) -> BTreeMap<String, Disk> {
+    let source = Source { root: PathBuf::from(root), udev: Box::new(|_| BTreeMap::new()), also: Vec::new() };
+    source.disks().unwrap().into_iter().map(|disk| (disk.name.clone(), disk)).collect()
+}
+
+fn put(root: &Path, node: &str, at: u64, bytes: &[u8]) {
+    let mut file = File::options().write(true).open(root.join("dev").join(node)).unwrap();
+    file.seek(SeekFrom::Start(at)).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+#[test]
+fn only_disks_with_a_medium_are_listed() {
+    let folder = machine("node");
+    let names: Vec<String> = read(folder.path()).into_keys().collect();
+    assert_eq!(names, ["sda", "sdaa", "sdb", "sdc", "sdd", "sde", "vda"]);
+}
+
+#[test]
+fn the_system_is_found_through_lvm_and_by_a_partition() {
+    let folder = machine("node");
+    let disks = read(folder.path());
+    let system = &disks["sda"];
+    assert!(system.system && system.swap && system.in_use());
+    assert_eq!(system.mounts, ["/", "/boot"]);
+    assert_eq!(system.holders, ["dm-0", "dm-1"]);
+    assert_eq!(system.partitions.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["sda1", "sda2"]);
+    assert!(disks.values().filter(|disk| disk.system).count() == 1);
+}
+
+#[test]
+fn both_members_of_a_mounted_array_are_in_use() {
+    let folder = machine("node");
+    let disks = read(folder.path());
+    for name in ["sdc", "sdd"] {
+        assert_eq!(disks[name].mounts, ["/srv/two words"], "{name}");
+        assert_eq!(disks[name].holders, ["md0"], "{name}");
+        assert!(!disks[name].system);
+    }
+}
+
+#[test]
+fn what_makes_a_disk_untouchable_is_read() {
+    let folder = machine("node");
+    let disks = read(folder.path());
+    assert!(disks["sde"].removable, "on USB, although its medium is fixed");
+    assert!(disks["sdaa"].read_only);
+    let blank = &disks["sdb"];
+    assert!(!blank.in_use() && !blank.removable && !blank.read_only && !blank.boot_medium);
+    assert_eq!(blank.contents, Contents::Read(Vec::new()));
+    assert_eq!((blank.size, blank.rotational), (4 << 30, false));
+    assert_eq!(blank.model.as_deref(), Some("INTEL SSDSC2BA1"));
+}
+
+#[test]
+fn a_serial_number_comes_from_sysfs_or_else_from_udev() {
+    let folder = machine("node");
+    assert_eq!(read(folder.path())["vda"].serial.as_deref(), Some("VIRT-1"));
+    let udev = |name: &str| match name {
+        "sdb" => {
+            BTreeMap::from([("ID_SERIAL_SHORT".into(), "S-2".into()), ("ID_SERIAL".into(), "X_S-2".into())])
+        }
+        "sdc" => BTreeMap::from([
+            ("ID_SCSI_SERIAL".into(), "S-3".into()),
+            ("ID_SERIAL_SHORT".into(), "5000".into()),
+        ]),
+        _ => BTreeMap::new(),
+    };
+    let source = Source { root: folder.path().into(), udev: Box::new(udev), also: Vec::new() };
+    let disks = source.disks().unwrap();
+    let serial = |name: &str| disks.iter().find(|disk| disk.name == name).unwrap().serial.as_deref();
+    assert_eq!((serial("sdb"), serial("sdc"), serial("sdd")), (Some("S-2"), Some("S-3"), None));
+}
+
+#[test]
+fn the_boot_medium_is_what_the_root_came_from_or_what_carries_an_iso_image() {
+    let folder = machine("installer");
+    put(folder.path(), "sda", 32769, b"CD001");
+    let disks = read(folder.path());
+    assert_eq!(disks.keys().collect::<Vec<_>>(), ["cciss/c0d0", "sda", "vda", "vdb"]);
+    assert!(disks["sda"].boot_medium);
+    assert!(!disks["vda"].boot_medium && !disks["vda"].in_use());
+
+    let mounts = folder.path().join("proc/self/mountinfo");
+    let from_stick = fs::read_to_string(&mounts).unwrap().replace("11:0", "254:16");
+    fs::write(&mounts, from_stick).unwrap();
+    let disks = read(folder.path());
+    assert!(disks["vdb"].boot_medium && !disks["vdb"].system && disks["vdb"].in_use());
+}
+
+#[test]
+fn names_with_a_slash_and_their_partitions_are_read() {
+    let folder = machine("installer");
+    put(folder.path(), "cciss/c0d0p1", 1024 + 0x38, &[0x53, 0xef]);
+    let disk = read(folder.path()).remove("cciss/c0d0").unwrap();
+    assert_eq!(disk.path, Path::new("/dev/cciss/c0d0"));
+    assert_eq!(disk.partitions[0].path, Path::new("/dev/cciss/c0d0p1"));
+    assert_eq!(disk.signatures().map(|found| found.kind).collect::<Vec<_>>(), [Kind::Ext2]);
+}
+
+#[test]
+fn a_disk_that_cannot_be_read_says_so_and_the_others_are_still_listed() {
+    let folder = machine("installer");
+    File::options().write(true).open(folder.path().join("dev/vdb")).unwrap().set_len(4096).unwrap();
+    let disks = read(folder.path());
+    assert!(matches!(disks["vdb"].contents, Contents::Unreadable(_)));
+    assert_eq!(disks["vda"].contents, Contents::Read(Vec::new()));
+}

@@ -1,0 +1,3 @@
+//! What this machine is. Everything here only reads, below a root that tests can set.
+
+pub mod disks;
