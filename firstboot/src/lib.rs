@@ -3,8 +3,11 @@
 pub mod facts;
 pub mod failpoint;
 pub mod files;
+pub mod log;
 pub mod outcome;
 pub mod region;
 pub mod runner;
 pub mod signatures;
 pub mod site;
+pub mod step;
+pub mod system;

@@ -1,11 +1,12 @@
 //! Runs commands on this machine.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, killpg};
@@ -18,6 +19,9 @@ use crate::outcome::Class;
 
 /// How much of each stream is kept, in bytes; what comes after it is read and dropped, so that the command goes on.
 pub const STREAM_LIMIT: usize = 4 << 20;
+
+/// How long to wait for the streams of a command that has ended; only a daemon that it left behind keeps them open.
+const DAEMON_GRACE: Duration = Duration::from_secs(1);
 
 /// Runs commands on this machine and logs each as `op(N)`.
 pub struct Host<'a> {
@@ -71,29 +75,8 @@ fn execute(call: &Call, rows: Option<&[Row]>) -> Result<Output> {
         .stdin(if call.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| not_started(call, rows, &error))?;
-    let (done, waiter) = mpsc::channel();
-    let group = Pid::from_raw(i32::try_from(child.id()).context("reading a process id")?);
-    thread::scope(|scope| {
-        let collected = scope.spawn(move || {
-            let result = feed_and_collect(&mut child, call.stdin.as_deref());
-            // The receiver is gone only when the limit has passed and the group is being killed.
-            let _ = done.send(());
-            result
-        });
-        let late = waiter.recv_timeout(call.limit) == Err(mpsc::RecvTimeoutError::Timeout);
-        if late {
-            // The group may have ended at this very moment.
-            let _ = killpg(group, Signal::SIGKILL);
-        }
-        let output = collected
-            .join()
-            .map_err(|_| anyhow::anyhow!("the thread that ran `{}` panicked", call.line()))?;
-        if late {
-            anyhow::bail!("`{}` did not end within {} s and was killed", call.line(), call.limit.as_secs());
-        }
-        output.with_context(|| format!("running `{}`", call.line()))
-    })
+    let child = command.spawn().map_err(|error| not_started(call, rows, &error))?;
+    collect(child, call).with_context(|| format!("running `{}`", call.line()))
 }
 
 fn not_started(call: &Call, rows: Option<&[Row]>, error: &std::io::Error) -> anyhow::Error {
@@ -106,38 +89,80 @@ fn not_started(call: &Call, rows: Option<&[Row]>, error: &std::io::Error) -> any
     anyhow::anyhow!("starting `{}`: {error}", call.line())
 }
 
-fn feed_and_collect(child: &mut Child, stdin: Option<&[u8]>) -> Result<Output> {
-    let (input, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            if let (Some(mut pipe), Some(bytes)) = (input, stdin) {
-                // A command that does not read all its input is judged by its exit code.
-                let _ = pipe.write_all(bytes);
-            }
-        });
-        let errors = scope.spawn(move || err.map_or(Ok(Vec::new()), read_bounded));
-        let stdout = out.map_or(Ok(Vec::new()), read_bounded)?;
-        let stderr = errors.join().map_err(|_| anyhow::anyhow!("reading standard error panicked"))??;
-        let status = child.wait()?;
-        Ok(Output {
-            code: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
-            stdout: String::from_utf8_lossy(&stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&stderr).into_owned(),
-        })
-    })
+/// What the threads around a command report.
+enum Event {
+    Ended(std::io::Result<ExitStatus>),
+    StreamClosed,
 }
 
-fn read_bounded(mut stream: impl Read) -> Result<Vec<u8>> {
-    let mut kept = Vec::new();
-    stream.by_ref().take(STREAM_LIMIT as u64).read_to_end(&mut kept)?;
-    std::io::copy(&mut stream, &mut std::io::sink())?;
-    Ok(kept)
+/// Feeds the command and gathers its streams until it ends. The threads are not joined: a daemon that the command left
+/// behind may hold the streams open for ever.
+fn collect(mut child: Child, call: &Call) -> Result<Output> {
+    let group = Pid::from_raw(i32::try_from(child.id()).context("reading its process id")?);
+    let (report, events) = mpsc::channel();
+    if let (Some(mut pipe), Some(bytes)) = (child.stdin.take(), call.stdin.clone()) {
+        // A command that does not read all its input is judged by its exit code.
+        thread::spawn(move || drop(pipe.write_all(&bytes)));
+    }
+    let stdout = gather(child.stdout.take(), report.clone());
+    let stderr = gather(child.stderr.take(), report.clone());
+    // Nobody listens any more only if this call has already given up on the command.
+    thread::spawn(move || drop(report.send(Event::Ended(child.wait()))));
+
+    let end = Instant::now() + call.limit;
+    let (mut status, mut open) = (None, 2);
+    while status.is_none() {
+        match events.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(Event::Ended(ended)) => status = Some(ended?),
+            Ok(Event::StreamClosed) => open -= 1,
+            Err(_) => {
+                // The group may have ended at this very moment.
+                let _ = killpg(group, Signal::SIGKILL);
+                anyhow::bail!("it did not end within {} s and was killed", call.limit.as_secs());
+            }
+        }
+    }
+    while open > 0 && events.recv_timeout(DAEMON_GRACE).is_ok() {
+        open -= 1;
+    }
+    let text = |buffer: &Mutex<Vec<u8>>| {
+        let bytes = buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let code = status.and_then(|status| status.code().or(status.signal().map(|signal| 128 + signal)));
+    Ok(Output { code: code.unwrap_or(-1), stdout: text(&stdout), stderr: text(&stderr) })
+}
+
+/// Keeps the first [`STREAM_LIMIT`] bytes of a stream and drops the rest, so that the command goes on.
+fn gather(
+    mut stream: Option<impl Read + Send + 'static>,
+    report: mpsc::Sender<Event>,
+) -> Arc<Mutex<Vec<u8>>> {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let buffer = Arc::clone(&kept);
+    thread::spawn(move || {
+        let mut chunk = [0; 8192];
+        while let Some(stream) = stream.as_mut() {
+            match stream.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(count) => {
+                    let mut buffer = buffer.lock().unwrap_or_else(PoisonError::into_inner);
+                    let room = STREAM_LIMIT - buffer.len();
+                    buffer.extend_from_slice(&chunk[..count.min(room)]);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        // As above: nobody may be listening any more.
+        drop(report.send(Event::StreamClosed));
+    });
+    kept
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
 
     #[test]
     fn keeps_both_streams_and_feeds_standard_input() {
@@ -162,8 +187,19 @@ mod tests {
         let start = Instant::now();
         let call = Call::new("sh").args(["-c", "sleep 60 & wait"]).limit(Duration::from_millis(200));
         let error = Host::unchecked(|_| ()).run(&call).unwrap_err();
-        assert!(error.to_string().contains("was killed"), "{error:#}");
+        assert!(format!("{error:#}").contains("was killed"), "{error:#}");
         assert!(start.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_daemon_left_behind_does_not_hold_the_call_up() {
+        let start = Instant::now();
+        let call = Call::new("sh").args(["-c", "echo started; sleep 20 & echo $! >&2"]);
+        let output = Host::unchecked(|_| ()).run(&call).unwrap();
+        assert_eq!(output.stdout, "started\n");
+        assert!(start.elapsed() < Duration::from_secs(15));
+        let daemon = Pid::from_raw(output.stderr.trim().parse().unwrap());
+        nix::sys::signal::kill(daemon, Signal::SIGKILL).unwrap();
     }
 
     #[test]

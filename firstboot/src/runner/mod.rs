@@ -3,6 +3,8 @@
 //! Every call goes through [`Runner`], so that a test can record instead of run, and through the [`table`] of
 //! programs and options that the target has: a call outside it is an error, also in a test.
 
+#[cfg(test)]
+pub(crate) mod fake;
 mod host;
 pub mod table;
 
@@ -135,6 +137,16 @@ pub trait Runner: Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_stand_in_records_and_answers_and_keeps_to_the_table() {
+        let fake =
+            fake::Fake::default().prints("ethtool -P eth0", "Permanent address").fails("ethtool", 71, "no");
+        assert_eq!(fake.run(&Call::new("ethtool").args(["-P", "eth0"])).unwrap().stdout, "Permanent address");
+        assert_eq!(fake.outcome(&Call::new("ethtool").args(["-P", "eth1"])).unwrap().code, 71);
+        assert!(fake.run(&Call::new("findmnt").arg("-J")).is_err());
+        assert_eq!(fake.lines(), ["ethtool -P eth0", "ethtool -P eth1"]);
+    }
 
     #[test]
     fn a_line_can_be_pasted_into_a_shell() {

@@ -1,0 +1,74 @@
+//! The machine that a step works on: its file system tree, its runner of commands and its log.
+//!
+//! Tests put a folder in place of `/` and a recorder in place of the runner.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::log::Log;
+use crate::runner::Runner;
+
+/// The tree that absolute paths are looked up in: `/` on a node, a fixture in a test.
+#[derive(Clone, Debug)]
+pub struct Sysroot(PathBuf);
+
+impl Sysroot {
+    /// The tree below `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self(root.into())
+    }
+
+    /// The place of `absolute` (as `/etc/hosts`) in this tree.
+    pub fn path(&self, absolute: &str) -> PathBuf {
+        self.0.join(absolute.trim_start_matches('/'))
+    }
+
+    /// The trimmed text of a file; nothing if it is not there or cannot be read, as sysfs attributes of a NIC that is
+    /// down cannot.
+    pub fn attribute(&self, absolute: &str) -> Option<String> {
+        let text = std::fs::read(self.path(absolute)).ok()?;
+        Some(String::from_utf8_lossy(&text).trim().to_owned())
+    }
+
+    /// The text of a file that must be there.
+    pub fn text(&self, absolute: &str) -> Result<String> {
+        std::fs::read_to_string(self.path(absolute)).with_context(|| format!("reading {absolute}"))
+    }
+
+    /// The sorted names in a folder; none if it is not there.
+    pub fn names(&self, absolute: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path(absolute)).into_iter().flatten().flatten();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// The last component of what a symbolic link points to.
+    pub fn link_name(&self, absolute: &str) -> Option<String> {
+        let target = std::fs::read_link(self.path(absolute)).ok()?;
+        target.file_name().map(|name| name.to_string_lossy().into_owned())
+    }
+
+    /// Is there anything at `absolute`, be it a dangling link?
+    pub fn has(&self, absolute: &str) -> bool {
+        std::fs::symlink_metadata(self.path(absolute)).is_ok()
+    }
+}
+
+impl Default for Sysroot {
+    fn default() -> Self {
+        Self::new(Path::new("/"))
+    }
+}
+
+/// What a step may touch.
+pub struct System<'a> {
+    /// Where files are.
+    pub root: Sysroot,
+    /// What runs commands.
+    pub runner: &'a dyn Runner,
+    /// Where to tell what happens.
+    pub log: &'a Log,
+}
