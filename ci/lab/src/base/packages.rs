@@ -1,0 +1,102 @@
+//! Packages on the image: the vendor's as stand-ins, and real ones that a site adds.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use cias_builder::deb::{Content, Package};
+
+use super::kernel::Kernel;
+use super::{EPOCH, Shop, key, make, put};
+
+/// Stand-ins inside the packages, for the image's key.
+pub const STANDINS: &[&str] = &[CLUSTER_INIT, MANAGER_INIT, CREATE_DB];
+
+const CLUSTER_INIT: &str = include_str!("../../standins/pve-cluster.init");
+const MANAGER_INIT: &str = include_str!("../../standins/pve-manager.init");
+const CREATE_DB: &str = include_str!("../../standins/create_pmxcfs_db");
+
+/// Real packages that the lab's site adds: what bond0 needs is not in the base system, and comes through the image.
+const ADDED: &[&str] = &["ifenslave", "ethtool"];
+
+fn package(name: &str, version: &str, depends: &str) -> Package {
+    let fields = [
+        ("Package", name),
+        ("Version", version),
+        ("Architecture", "amd64"),
+        ("Maintainer", "CIAS lab <lab@example.com>"),
+        ("Depends", depends),
+        ("Description", "stand-in of the vendor's package for the lab"),
+    ];
+    let fields: Vec<_> = fields.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    Package::new(EPOCH, &fields)
+}
+
+/// The vendor's packages, as stand-ins: file name and bytes.
+pub fn vendor(kernel: &Kernel) -> Result<Vec<(String, Vec<u8>)>> {
+    let name = format!("pve-kernel-{}", kernel.release);
+    let mut image = package(&name, "2.6.32-121", "initramfs-tools");
+    image.level = 1;
+    image.add(
+        &format!("/boot/vmlinuz-{}", kernel.release),
+        0o644,
+        Content::File(kernel.folder.join("vmlinuz")),
+    );
+    image.add(
+        &format!("/boot/config-{}", kernel.release),
+        0o644,
+        Content::File(kernel.folder.join("config")),
+    );
+    for file in walkdir::WalkDir::new(kernel.folder.join("lib")).sort_by_file_name() {
+        let file = file.context("listing modules")?;
+        let inside = file.path().strip_prefix(&kernel.folder).context("listing modules")?;
+        if file.file_type().is_file() {
+            image.add(&format!("/{}", inside.display()), 0o644, Content::File(file.path().to_owned()));
+        }
+    }
+    image.script(
+        "postinst",
+        "#!/bin/sh\nset -e\n[ ! -e /proxmox_install_mode ] || exit 0\nupdate-initramfs -u\nupdate-grub\n",
+    );
+
+    let start = |service: &str| {
+        format!(
+            "#!/bin/sh\nset -e\nupdate-rc.d {service} defaults >/dev/null\n[ ! -e /proxmox_install_mode ] || exit 0\ninvoke-rc.d {service} start\n"
+        )
+    };
+    let mut cluster = package("pve-cluster", "3.0-12", "cron");
+    cluster.add("/etc/init.d/pve-cluster", 0o755, Content::Bytes(CLUSTER_INIT.into()));
+    cluster.add("/usr/bin/create_pmxcfs_db", 0o755, Content::Bytes(CREATE_DB.into()));
+    cluster.add("/var/lib/pve-cluster", 0o700, Content::Folder);
+    cluster.add("/etc/pve", 0o755, Content::Folder);
+    cluster.script("postinst", start("pve-cluster"));
+
+    let mut manager = package("pve-manager", "3.2-1", "pve-cluster (>= 3.0-8), bridge-utils, lvm2");
+    manager.add("/etc/init.d/pve-manager", 0o755, Content::Bytes(MANAGER_INIT.into()));
+    let version = "#!/bin/sh\n# A stand-in of the vendor's program.\necho 'pve-manager/3.2-1/lab (running kernel: '\"$(uname -r)\"')'\n";
+    manager.add("/usr/bin/pveversion", 0o755, Content::Bytes(version.into()));
+    manager.script("postinst", start("pve-manager"));
+
+    let meta = package("proxmox-ve-2.6.32", "3.2-121", &format!("pve-manager, {name}"));
+    [image, cluster, manager, meta]
+        .iter()
+        .map(|package| Ok((package.file_name(), package.write()?)))
+        .collect()
+}
+
+/// The folder of real packages that the lab's site adds, downloaded once for each version.
+pub fn added(shop: &Shop) -> Result<PathBuf> {
+    let versions = key::versions(shop, ADDED)?;
+    let folder = shop.cache.join(format!("added-{}", key::of(&[versions.as_bytes()])));
+    make(&folder, |part| {
+        put(part, "versions", 0o644, versions.as_bytes())?;
+        // An epoch of a version is written as %3a in the name; the installer's shell and our builder want it gone.
+        let rename = "for deb in *.deb; do plain=$(echo \"$deb\" | sed 's/_[0-9]*%3a/_/'); [ \"$deb\" = \"$plain\" ] || mv \"$deb\" \"$plain\"; done";
+        shop.shell(&format!(
+            "cd {} && apt-get -q download {} >&2 && {rename}",
+            part.display(),
+            ADDED.join(" ")
+        ))?;
+        Ok(())
+    })?;
+    Ok(folder)
+}

@@ -1,0 +1,3 @@
+//! The lab: a stand-in of the vendor's image, built from Debian packages, and the road driven over it in QEMU.
+
+pub mod base;
