@@ -11,3 +11,7 @@ pub mod signatures;
 pub mod site;
 pub mod step;
 pub mod system;
+
+#[cfg(test)]
+#[path = "../tests/support/tree.rs"]
+mod tree;

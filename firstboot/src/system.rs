@@ -72,3 +72,11 @@ pub struct System<'a> {
     /// Where to tell what happens.
     pub log: &'a Log,
 }
+
+#[cfg(test)]
+impl crate::tree::Tree {
+    /// The tree as a step sees it.
+    pub(crate) fn root(&self) -> Sysroot {
+        Sysroot::new(self.path())
+    }
+}
