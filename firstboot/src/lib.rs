@@ -1,8 +1,10 @@
 //! The node side of CIAS: what the installer and an installed server run, and the schema of `site.toml`.
 
+pub mod engine;
 pub mod facts;
 pub mod failpoint;
 pub mod files;
+pub mod journal;
 pub mod log;
 pub mod outcome;
 pub mod region;

@@ -1,0 +1,243 @@
+//! What has been done so far: one file, replaced as a whole, changed only under its lock.
+//!
+//! It lives in `/var/lib/cias`. Anybody may read it (`cias status` needs no root); it holds no secret.
+
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
+
+use anyhow::{Context, Result};
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+use crate::outcome::Class;
+use crate::site::Place;
+use crate::system::Sysroot;
+
+/// Where the journal is.
+pub const FILE: &str = "/var/lib/cias/journal.json";
+const FOLDER: &str = "/var/lib/cias";
+const LOCK: &str = "/var/lib/cias/lock";
+const SCHEMA: u32 = 1;
+
+/// All that is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Version of this file's layout.
+    pub schema: u32,
+    /// Who this node is; nothing until that is settled.
+    pub place: Option<Place>,
+    /// What it is for the cluster; nothing until that is settled.
+    pub role: Option<Role>,
+    /// The stages that were begun, in the order in which they run.
+    pub stages: Vec<Stage>,
+}
+
+/// What a node is for the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It founds the cluster.
+    Founder,
+    /// It has no identity yet and waits for a Master.
+    Waiting,
+}
+
+impl Role {
+    /// As in messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Founder => "founder",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
+/// One stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// `identity` or `provision`.
+    pub name: String,
+    /// How far it is.
+    pub progress: Progress,
+    /// Why it failed or waits, in one sentence.
+    pub reason: Option<String>,
+    /// Its steps, in their order.
+    pub steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// As in `step::Step::name`.
+    pub name: String,
+    /// How far it is.
+    pub progress: Progress,
+    /// What is wrong but did not stop it.
+    pub warnings: Vec<String>,
+}
+
+/// How far a stage or step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Progress {
+    /// Not begun.
+    Pending,
+    /// Begun; if nothing runs now, the power went.
+    Working,
+    /// Done.
+    Done,
+    /// Done, but something is to be told.
+    Warning,
+    /// It failed.
+    Failed,
+    /// Nothing is wrong, but it cannot go on yet.
+    Waiting,
+}
+
+impl Progress {
+    /// Is there nothing left to do?
+    pub fn is_done(self) -> bool {
+        matches!(self, Self::Done | Self::Warning)
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { schema: SCHEMA, place: None, role: None, stages: Vec::new() }
+    }
+}
+
+impl State {
+    /// The stage of that name.
+    pub fn stage(&self, name: &str) -> Option<&Stage> {
+        self.stages.iter().find(|stage| stage.name == name)
+    }
+
+    /// The stage of that name, begun if it was not.
+    pub fn stage_mut(&mut self, name: &str) -> &mut Stage {
+        let at = self.stages.iter().position(|stage| stage.name == name).unwrap_or_else(|| {
+            self.stages.push(Stage {
+                name: name.to_owned(),
+                progress: Progress::Pending,
+                reason: None,
+                steps: Vec::new(),
+            });
+            self.stages.len() - 1
+        });
+        &mut self.stages[at]
+    }
+}
+
+/// The journal as last written; nothing if there is none.
+pub fn read(root: &Sysroot) -> Result<Option<State>> {
+    let bytes = match std::fs::read(root.path(FILE)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        result => result.with_context(|| format!("reading {FILE}"))?,
+    };
+    let state: State = serde_json::from_slice(&bytes).with_context(|| format!("reading {FILE}"))?;
+    if state.schema != SCHEMA {
+        return Err(Class::BadInput.error(format!(
+            "{FILE}: schema: found {}, wanted {SCHEMA}: it is another version's, use that version of cias-firstboot",
+            state.schema
+        )));
+    }
+    Ok(Some(state))
+}
+
+/// The right to change the journal: holds its lock until dropped.
+pub struct Journal {
+    root: Sysroot,
+    state: State,
+    _lock: Flock<File>,
+}
+
+impl Journal {
+    /// Locks the journal and reads it. If another process has it, the error's class is [`Class::TryLater`].
+    ///
+    /// A journal that is no JSON (a damaged file system) is put aside and begun anew: every step checks the machine
+    /// itself before it acts.
+    pub fn open(root: &Sysroot) -> Result<Self> {
+        files::make_folder(&root.path(FOLDER), 0o755)?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(root.path(LOCK))
+            .with_context(|| format!("opening {LOCK}"))?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
+            if error == nix::errno::Errno::EWOULDBLOCK {
+                Class::TryLater.error(format!(
+                    "another cias is at work on this node (it holds {LOCK}): wait until it is done, `cias status` shows how far it is"
+                ))
+            } else {
+                anyhow::Error::new(error).context(format!("locking {LOCK}"))
+            }
+        })?;
+        let state = match read(root) {
+            Ok(found) => found.unwrap_or_default(),
+            Err(error) if error.downcast_ref::<serde_json::Error>().is_some() => {
+                let aside = format!("{FILE}.damaged");
+                std::fs::rename(root.path(FILE), root.path(&aside))
+                    .with_context(|| format!("putting aside the damaged {FILE}"))?;
+                State::default()
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self { root: root.clone(), state, _lock: lock })
+    }
+
+    /// What it says.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Changes it, on the disk too; no change writes nothing.
+    pub fn update(&mut self, change: impl FnOnce(&mut State)) -> Result<()> {
+        let mut next = self.state.clone();
+        change(&mut next);
+        if next != self.state {
+            let mut text = serde_json::to_vec_pretty(&next).context("writing the journal as JSON")?;
+            text.push(b'\n');
+            files::write(&self.root.path(FILE), text, 0o644)?;
+            self.state = next;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Tree;
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        let tree = Tree::from_text("");
+        let mut journal = Journal::open(&tree.root()).unwrap();
+        journal.update(|state| state.stage_mut("identity").progress = Progress::Working).unwrap();
+        drop(journal);
+        let state = read(&tree.root()).unwrap().unwrap();
+        assert_eq!(state.stage("identity").unwrap().progress, Progress::Working);
+        assert_eq!(state, *Journal::open(&tree.root()).unwrap().state());
+    }
+
+    #[test]
+    fn a_second_holder_is_told_to_try_later() {
+        let tree = Tree::from_text("");
+        let _first = Journal::open(&tree.root()).unwrap();
+        let error = Journal::open(&tree.root()).err().unwrap();
+        assert_eq!(Class::of(&error), Class::TryLater);
+    }
+
+    #[test]
+    fn a_damaged_journal_is_put_aside_and_another_versions_is_refused() {
+        let tree = Tree::from_text("/var/lib/cias/journal.json = {\"schema\": 1, \"st\n");
+        assert_eq!(*Journal::open(&tree.root()).unwrap().state(), State::default());
+        assert!(tree.root().has("/var/lib/cias/journal.json.damaged"));
+        let text =
+            "/var/lib/cias/journal.json = {\"schema\": 9, \"place\": null, \"role\": null, \"stages\": []}\n";
+        let error = Journal::open(&Tree::from_text(text).root()).err().unwrap();
+        assert_eq!(Class::of(&error), Class::BadInput);
+    }
+}
