@@ -1,5 +1,9 @@
 # A stand-in of the vendor's installer: the same widgets and pages in small, for the tests of the front end.
-# WIZARD says what is different: several (disks), foreign (disk), refuse (a page), fail (the installation), die (in a click).
+# WIZARD says what is different:
+#   disks: several, foreign, nodisk, name (one that the installer refuses)
+#   pages: unknown, refuse (its input), stay (where it is), mail (a row of another name), method or constant (unknown)
+#   ends: early (before the driver), die (in a click), leave (exit by itself)
+#   installation: fail, swap (another disk is written), grub (elsewhere), noboot (no grub), other (no place for the late step)
 use strict;
 use warnings;
 use Gtk3 '-init';
@@ -9,14 +13,27 @@ my $mode = $ENV{WIZARD} || '';
 my @disks = $mode eq 'several' ? ('/dev/sda (10GB, A)', '/dev/sdaa (10GB, B)', '/dev/sdb (10GB, C)') : ('/dev/sdb (10GB, C)');
 @disks = ('/dev/sdx (1GB, X)') if $mode eq 'foreign';
 my ($next_function, $target, %entry, $zone_box, $zone, $keymap);
+$Gtk3::ZONEINFO = $ENV{ZONES};
+# As in the installer, an unknown key is an error when the script is compiled.
 my $tab = Gtk3::Gdk::KEY_Tab;
+if ($mode eq 'constant') { eval 'use strict; my $key = Gtk3::Gdk::KEY_Novel; 1' or die $@ }
 
-sub syscmd {
-    my ($command) = @_;
+sub syscmd { my ($command) = @_; return run_command($command, undef, undef, 1) }
+
+sub run_command {
+    my ($command, $function, $input, $status_only) = @_;
     print "RUN $command\n";
-    return 0;
+    Gtk3->main_iteration while Gtk3->events_pending;
+    my $shell = $command =~ /^\( / ? $command : $command eq 'true' ? 'true' : 'echo a line';
+    my @lines = `$shell`;
+    chomp @lines;
+    if ($function) { $function->($_) for @lines, '' }
+    return $status_only ? $? : join "\n", @lines;
 }
 
+sub get_partition_dev { die "unable to get device for partition $_[1] on device $_[0]\n" if $mode eq 'name'; return "$_[0]$_[1]" }
+
+die "no country.dat\n" if $mode eq 'early';
 my $window = Gtk3::Window->new;
 my $view = Gtk3::WebKit::WebView->new;
 my $inbox = Gtk3::HBox->new(0, 0);
@@ -47,6 +64,7 @@ sub say_so { my ($kind, $text) = @_; Gtk3::MessageDialog->new($window, 'modal', 
 
 sub disks {
     clean();
+    return page('nohds.htm', sub { exit 0 }) if $mode eq 'nodisk';
     $target = (split ' ', $disks[0])[0];
     if (@disks == 1) {
         add_row("Target Harddisk: $disks[0]");
@@ -90,9 +108,12 @@ sub country {
 
 sub password {
     clean();
-    add_row($_, $entry{$_} = Gtk3::Entry->new) for 'Password', 'Confirm', 'E-Mail';
+    add_row($_, $entry{$_} = Gtk3::Entry->new) for 'Password', 'Confirm', $mode eq 'mail' ? 'Post' : 'E-Mail';
     page('passwd.htm', sub {
         return say_so('info', 'Password is too short.') if $mode eq 'refuse';
+        return if $mode eq 'stay';
+        exit 3 if $mode eq 'leave';
+        $view->go_back if $mode eq 'method';
         die "the screen broke\n" if $mode eq 'die';
         return network();
     });
@@ -102,26 +123,37 @@ sub password {
 sub network {
     clean();
     add_row('Hostname (FQDN):', $entry{host} = Gtk3::Entry->new);
-    add_row($_, map { Gtk3::Entry->new } 1 .. 4) for 'IP Address:', 'Netmask:', 'Gateway:', 'DNS Server:';
+    foreach my $row ('IP Address:', 'Netmask:', 'Gateway:', 'DNS Server:') {
+        add_row($row, @{ $entry{$row} = [map { Gtk3::Entry->new } 1 .. 4] });
+    }
     page('ipconf.htm', \&install);
     return;
 }
 
 sub install {
-    my $same = $entry{Password}->get_text eq $entry{Confirm}->get_text;
+    my $same = $entry{Password}->get_text eq $entry{Confirm}->get_text ? 'same' : 'different';
     print "CHOSEN $target $zone $keymap $same ", $entry{host}->get_text, "\n";
-    my $bar = Gtk3::ProgressBar->new;
-    $bar->set_fraction(0.5);
+    print "ADDRESS $_ ", join('.', map { $_->get_text } @{ $entry{$_} }), "\n" for grep { /:$/ } sort keys %entry;
+    print "VISIBLE ", join(' ', grep { defined $ENV{$_} } qw(CIAS_ANSWERS PERL5LIB)), "\n";
+    my ($bar, $label) = (Gtk3::ProgressBar->new, Gtk3::Label->new(''));
+    $next->set_sensitive(0);
+    my $written = $mode eq 'swap' ? '/dev/sdc' : $target;
+    my $boot = $mode eq 'grub' ? '(hd1)' : '(hd0)';
     eval {
+        $bar->set_fraction(0.5);
+        $label->set_text('creating things');
         die "disk full\n" if $mode eq 'fail';
-        syscmd("/sbin/parted --align optimal $target unit MiB");
-        syscmd("chroot /target /usr/sbin/grub-install --no-floppy '(hd0)'");
+        syscmd("/sbin/parted --align optimal $written unit MiB");
+        syscmd("chroot /target /usr/sbin/grub-install --no-floppy '$boot'") if $mode ne 'noboot';
         syscmd('rm -rf /target/tmp/pve') if $mode ne 'other';
         1;
     } or do {
+        my $error = $@;
+        syscmd('umount -d /target');
         page('fail.htm', sub { exit 0 });
-        return say_so('error', $@);
+        return say_so('error', $error);
     };
+    syscmd('umount -d /target');
     page('success.htm', sub { exit 0 });
     return;
 }

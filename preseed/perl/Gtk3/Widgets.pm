@@ -3,6 +3,7 @@
 package Gtk3::Widgets;
 use strict;
 use warnings;
+use Gtk3::Report;
 
 my ($window, $next, $page);
 my %message;
@@ -10,12 +11,13 @@ my %message;
 # Base name of the page that the installer showed last.
 sub page { return defined $page ? $page : '' }
 
-# Text of the last dialog of a kind, info or error.
-sub message { my ($kind) = @_; return defined $message{$kind} ? $message{$kind} : "no $kind dialog was shown" }
+# Text of the last dialog of a kind, info or error, since Next was pressed.
+sub message { my ($kind) = @_; return $message{$kind} }
 
 sub press_next {
     $next or die "the installer made no button\n";
-    delete $message{info};
+    $next->{insensitive} and die "the installer keeps its button Next disabled\n";
+    %message = ();
     $next->fire('clicked');
     return;
 }
@@ -30,7 +32,7 @@ sub row {
         next if !$label || index($label->{text}, $text) != 0;
         return ($label->{text}, grep { $_->isa('Gtk3::Entry') || $_->isa('Gtk3::ComboBoxText') } @children);
     }
-    die "found no row \"$text\" on the page\n";
+    die "the page has no row \"$text\"\n";
 }
 
 sub walk {
@@ -54,9 +56,19 @@ sub get_children { my ($self) = @_; return [@{ $self->{children} }] }
 sub signal_connect { my ($self, $signal, $handler) = @_; push @{ $self->{handlers}{$signal} }, $handler; return }
 sub fire { my ($self, $signal) = @_; $_->($self) for @{ $self->{handlers}{$signal} || [] }; return }
 
+# Every class below comes here for what it does not have.
+our $AUTOLOAD;
+sub AUTOLOAD {
+    my ($self) = @_;
+    my ($method) = $AUTOLOAD =~ /(\w+)$/;
+    my $class = ref $self || $self;
+    die "the installer calls $class->$method, which this front end does not have\n";
+}
+sub DESTROY { return }
+
 # What only changes the looks.
-foreach my $name (qw(show show_all realize grab_focus set_sensitive set_can_focus set_size_request set_alignment
-    set_default_size set_decorated set_has_resize_grip set_width_chars set_max_length set_visibility set_completion set_show_text destroy)) {
+foreach my $name (qw(show show_all realize destroy grab_focus set_can_focus set_size_request set_alignment set_default_size
+    set_decorated set_has_resize_grip set_width_chars set_max_length set_visibility set_completion set_show_text)) {
     no strict 'refs';
     *{$name} = sub { return };
 }
@@ -85,13 +97,13 @@ sub new { my ($class, $text) = @_; return $class->create(text => defined $text ?
 sub set_text {
     my ($self, $text) = @_;
     $self->{text} = $text;
-    Gtk3::progress(status => $text);
+    Gtk3::Report::progress(status => $text);
     return;
 }
 
 package Gtk3::ProgressBar;
 our @ISA = ('Gtk3::Widget');
-sub set_fraction { my (undef, $fraction) = @_; Gtk3::progress(fraction => $fraction); return }
+sub set_fraction { my (undef, $fraction) = @_; Gtk3::Report::progress(fraction => $fraction); return }
 sub set_text { return }
 
 package Gtk3::Button;
@@ -104,6 +116,7 @@ sub new {
     $next = $self if !$next;
     return $self;
 }
+sub set_sensitive { my ($self, $on) = @_; $self->{insensitive} = !$on; return }
 sub set_label { my ($self, $text) = @_; $self->{text} = $text; return }
 
 package Gtk3::Entry;
@@ -125,12 +138,25 @@ sub set { return }
 
 package Gtk3::ComboBoxText;
 our @ISA = ('Gtk3::Widget');
-sub new { my ($class) = @_; return $class->create(items => [], active => -1, entry => Gtk3::Entry->new) }
+sub new {
+    my ($class) = @_;
+    my $entry = Gtk3::Entry->new;
+    my $self = $class->create(items => [], active => -1, entry => $entry);
+    # A text that is typed in is no item.
+    $entry->signal_connect(changed => sub { $self->{active} = -1; $self->fire('changed') });
+    return $self;
+}
 sub new_with_entry { my ($class) = @_; return $class->new }
 sub append_text { my ($self, $text) = @_; push @{ $self->{items} }, $text; return }
 sub get_active { my ($self) = @_; return $self->{active} }
-sub get_active_text { my ($self) = @_; return $self->{active} < 0 ? undef : $self->{items}[$self->{active}] }
-sub set_active { my ($self, $index) = @_; $self->{active} = $index; $self->fire('changed'); return }
+sub get_active_text { my ($self) = @_; return $self->{entry}->get_text }
+sub set_active {
+    my ($self, $index) = @_;
+    $self->{active} = $index;
+    $self->{entry}{text} = $self->{items}[$index];
+    $self->fire('changed');
+    return;
+}
 sub get_child { my ($self) = @_; return $self->{entry} }
 
 package Gtk3::MessageDialog;
