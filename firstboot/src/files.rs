@@ -32,13 +32,18 @@ pub fn write(path: &Path, bytes: impl AsRef<[u8]>, mode: u32) -> Result<()> {
 
 /// As [`write()`], but leaves a file alone that already has this content and mode. Returns whether it wrote.
 pub fn write_if_changed(path: &Path, bytes: impl AsRef<[u8]>, mode: u32) -> Result<bool> {
-    let same = std::fs::read(path).is_ok_and(|found| found == bytes.as_ref())
-        && std::fs::symlink_metadata(path)
-            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o7777 == mode);
+    let same = is(path, bytes.as_ref(), mode);
     if !same {
         write(path, bytes, mode)?;
     }
     Ok(!same)
+}
+
+/// Is `path` a plain file of `mode` that holds `bytes`?
+pub fn is(path: &Path, bytes: impl AsRef<[u8]>, mode: u32) -> bool {
+    std::fs::read(path).is_ok_and(|found| found == bytes.as_ref())
+        && std::fs::symlink_metadata(path)
+            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o7777 == mode)
 }
 
 /// Makes `path` and its missing parents as folders; the last one gets `mode`.

@@ -1,0 +1,13 @@
+//! The stage *identity*: who this node is, and the files that say so. It runs in runlevel S, before networking and before
+//! the cluster file system first starts, whose database then never sees a wrong name (docs/facts.md 8 and 9).
+
+mod plan;
+mod settle;
+mod steps;
+
+pub use plan::{Plan, Present};
+pub use settle::{Settled, settle};
+pub use steps::{HELD, is_held};
+
+/// The stage's name.
+pub const STAGE: &str = "identity";
