@@ -8,6 +8,7 @@ use Gtk3::Overrides;
 sub rewritten { my ($command, $disk) = @_; return scalar eval { Gtk3::Overrides::rewrite($command, $disk) } }
 
 my @changed = (
+    ['setxkbmap de nodeadkeys', '/dev/sda', 'true'],
     ['parted --align optimal /dev/sda unit MiB mklabel msdos', '/dev/sda', 'parted --script --align optimal /dev/sda unit MiB mklabel msdos'],
     ['/sbin/parted /dev/vdb', '/dev/vdb', '/sbin/parted --script /dev/vdb'],
     [q{chroot /target /usr/sbin/grub-install --no-floppy '(hd0)'}, '/dev/vdb', q{chroot /target /usr/sbin/grub-install --no-floppy '/dev/vdb'}],

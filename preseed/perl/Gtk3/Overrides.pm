@@ -38,6 +38,8 @@ sub rewrite {
             die "the installer would write to $path, but the chosen disk is $disk: $command\n";
         }
     }
+    # There is no X whose keyboard could be set.
+    return 'true' if $program eq 'setxkbmap';
     # Nobody is there to answer parted.
     $command =~ s/^(\S+)/$1 --script/ if $program eq 'parted';
     if ($command =~ m{\bgrub-install\s}) {
