@@ -1,0 +1,71 @@
+//! The lab's network: a namespace of its own with one bridge, to which every NIC of every guest is plugged.
+
+use anyhow::Result;
+use cias_firstboot::runner::{Call, Host, Output, Runner};
+
+/// The address of the lab itself on the segment; guests take it for their gateway.
+pub const GATEWAY: &str = "10.0.0.254";
+
+/// A network namespace that is gone when this is dropped.
+pub struct Net {
+    name: String,
+    host: Host<'static>,
+}
+
+impl Net {
+    /// A new namespace with a bridge `lan` that carries [`GATEWAY`] and answers nothing else: no DHCP, no DNS.
+    pub fn new() -> Result<Self> {
+        let net = Self { name: format!("cias-lab-{}", std::process::id()), host: Host::unchecked(|_| ()) };
+        net.host.run(&Call::new("ip").args(["netns", "add", &net.name]))?;
+        for line in [
+            "link set lo up",
+            "link add lan type bridge forward_delay 0 stp_state 0 mcast_snooping 0",
+            &format!("address add {GATEWAY}/8 dev lan"),
+            "link set lan up",
+        ] {
+            net.run(&Call::new("ip").args(line.split(' ')))?;
+        }
+        Ok(net)
+    }
+
+    /// Plugs a new tap device into the bridge.
+    pub fn tap(&self, name: &str) -> Result<()> {
+        for line in [format!("tuntap add {name} mode tap"), format!("link set {name} master lan up")] {
+            self.run(&Call::new("ip").args(line.split(' ')))?;
+        }
+        Ok(())
+    }
+
+    /// Removes a tap device.
+    pub fn untap(&self, name: &str) -> Result<()> {
+        self.run(&Call::new("ip").args(["link", "delete", name])).map(drop)
+    }
+
+    /// Words to put before a command so that it runs inside and dies with the lab.
+    pub fn inside(&self) -> [String; 7] {
+        ["ip", "netns", "exec", &self.name, "setpriv", "--pdeathsig", "KILL"].map(str::to_owned)
+    }
+
+    /// Runs a command inside; any exit code but 0 is an error.
+    pub fn run(&self, call: &Call) -> Result<Output> {
+        self.host.run(&self.wrapped(call))
+    }
+
+    /// Runs a command inside, whatever its exit code.
+    pub fn outcome(&self, call: &Call) -> Result<Output> {
+        self.host.outcome(&self.wrapped(call))
+    }
+
+    fn wrapped(&self, call: &Call) -> Call {
+        let [first, rest @ ..] = self.inside();
+        call.behind(first, rest)
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        if let Err(error) = self.host.run(&Call::new("ip").args(["netns", "delete", &self.name])) {
+            eprintln!("lab: {error:#}");
+        }
+    }
+}

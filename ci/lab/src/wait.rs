@@ -1,0 +1,23 @@
+//! Waiting for a condition with a deadline.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+/// How often a condition is looked at that cannot wake us.
+const STEP: Duration = Duration::from_millis(100);
+
+/// Looks at `condition` until it gives a value; nothing after `limit`.
+pub fn until<T>(limit: Duration, mut condition: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(value) = condition()? {
+            return Ok(Some(value));
+        }
+        if Instant::now() >= end {
+            return Ok(None);
+        }
+        // A file that another process writes can only be looked at again.
+        std::thread::sleep(STEP);
+    }
+}
