@@ -61,38 +61,73 @@ impl<'n> Guest<'n> {
         for old in ["console", "tty", "qmp"] {
             crate::base::remove(&file(old))?;
         }
-        let taps: Vec<String> = (0..machine.nics.len()).map(|index| format!("{}{index}", machine.name)).collect();
+        let taps: Vec<String> =
+            (0..machine.nics.len()).map(|index| format!("{}{index}", machine.name)).collect();
         let [first, rest @ ..] = net.inside();
         let mut command = Command::new(first);
         command.args(rest).arg("qemu-system-x86_64");
-        command.args(["-M", "pc", "-cpu", "qemu64", "-accel", "tcg,thread=multi,tb-size=256", "-smp", "1", "-display", "none"]);
+        command.args([
+            "-M",
+            "pc",
+            "-cpu",
+            "qemu64",
+            "-accel",
+            "tcg,thread=multi,tb-size=256",
+            "-smp",
+            "1",
+            "-display",
+            "none",
+        ]);
         command.args(["-m", &machine.memory.to_string(), "-vga", if machine.video { "std" } else { "none" }]);
         command.args(["-device", "virtio-rng-pci", "-smbios", &format!("type=1,serial={}", machine.serial)]);
         let (tty, log) = (file("tty"), file("console"));
-        command.arg("-chardev").arg(format!("socket,id=tty,path={},server=on,wait=off,logfile={}", tty.display(), log.display()));
-        command.args(["-serial", "chardev:tty", "-qmp", &format!("unix:{},server=on,wait=off", file("qmp").display())]);
+        command.arg("-chardev").arg(format!(
+            "socket,id=tty,path={},server=on,wait=off,logfile={}",
+            tty.display(),
+            log.display()
+        ));
+        command.args([
+            "-serial",
+            "chardev:tty",
+            "-qmp",
+            &format!("unix:{},server=on,wait=off", file("qmp").display()),
+        ]);
         for (index, disk) in machine.disks.iter().enumerate() {
             let boot = if disk.boot { ",bootindex=1" } else { "" };
-            command.arg("-drive").arg(format!("if=none,id=d{index},format=raw,cache=unsafe,file={}", disk.image.display()));
+            command
+                .arg("-drive")
+                .arg(format!("if=none,id=d{index},format=raw,cache=unsafe,file={}", disk.image.display()));
             command.arg("-device").arg(format!("virtio-blk-pci,drive=d{index},serial={}{boot}", disk.serial));
         }
         if let Some(image) = cd {
-            command.args(["-drive", &format!("if=none,id=cd,media=cdrom,readonly=on,file={}", image.display())]);
+            command
+                .args(["-drive", &format!("if=none,id=cd,media=cdrom,readonly=on,file={}", image.display())]);
             command.args(["-device", "ide-cd,drive=cd,bootindex=0", "-no-reboot"]);
         }
         for ((index, mac), tap) in machine.nics.iter().enumerate().zip(&taps) {
             net.tap(tap)?;
             command.args(["-netdev", &format!("tap,id=n{index},ifname={tap},script=no,downscript=no")]);
-            command.args(["-device", &format!("virtio-net-pci,id=nic{index},netdev=n{index},mac={mac},romfile=")]);
+            command.args([
+                "-device",
+                &format!("virtio-net-pci,id=nic{index},netdev=n{index},mac={mac},romfile="),
+            ]);
         }
         if taps.is_empty() {
             command.args(["-nic", "none"]);
         }
         let errors = std::fs::File::create(file("qemu")).context("making QEMU's log")?;
-        let mut qemu = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn().context("starting QEMU")?;
+        let mut qemu = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors)
+            .spawn()
+            .context("starting QEMU")?;
         let connected = wait::until(Duration::from_secs(30), || {
             if qemu.try_wait()?.is_some() {
-                bail!("QEMU did not start: {}", std::fs::read_to_string(file("qemu")).unwrap_or_default().trim());
+                bail!(
+                    "QEMU did not start: {}",
+                    std::fs::read_to_string(file("qemu")).unwrap_or_default().trim()
+                );
             }
             Ok(UnixStream::connect(&tty).ok())
         })?;
@@ -109,11 +144,18 @@ impl<'n> Guest<'n> {
 
     /// Waits until the console shows `text`; past `limit` the error ends with its last lines.
     pub fn wait_for(&mut self, text: &str, limit: Duration) -> Result<()> {
-        self.wait(&format!("{text:?} on the console"), limit, |guest| Ok(guest.console().contains(text).then_some(())))
+        self.wait(&format!("{text:?} on the console"), limit, |guest| {
+            Ok(guest.console().contains(text).then_some(()))
+        })
     }
 
     /// Waits for anything; past `limit`, when QEMU ends or the guest runs out of memory, the error ends with the last lines.
-    pub fn wait<T>(&mut self, what: &str, limit: Duration, mut condition: impl FnMut(&Self) -> Result<Option<T>>) -> Result<T> {
+    pub fn wait<T>(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut condition: impl FnMut(&Self) -> Result<Option<T>>,
+    ) -> Result<T> {
         let found = wait::until(limit, || {
             if let Some(value) = condition(self)? {
                 return Ok(Some(value));
@@ -144,7 +186,9 @@ impl<'n> Guest<'n> {
 
     /// Types on the console.
     pub fn send(&mut self, text: &str) -> Result<()> {
-        self.console.write_all(text.as_bytes()).with_context(|| format!("typing on the console of {}", self.name))
+        self.console
+            .write_all(text.as_bytes())
+            .with_context(|| format!("typing on the console of {}", self.name))
     }
 
     /// Runs a QMP command.
@@ -154,7 +198,13 @@ impl<'n> Guest<'n> {
 
     /// Runs a command in the guest as root, over ssh from the lab's address.
     pub fn ssh(&self, address: &str, key: &Path, command: &str) -> Result<Output> {
-        let options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes", "ConnectTimeout=30", "LogLevel=ERROR"];
+        let options = [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "BatchMode=yes",
+            "ConnectTimeout=30",
+            "LogLevel=ERROR",
+        ];
         let mut call = Call::new("ssh").args(["-i", &key.display().to_string()]);
         for option in options {
             call = call.args(["-o", option]);

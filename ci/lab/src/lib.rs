@@ -4,4 +4,6 @@ pub mod base;
 pub mod guest;
 pub mod net;
 pub mod qmp;
+pub mod scenario;
+pub mod site;
 pub mod wait;

@@ -1,16 +1,21 @@
 //! The command `lab`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::{Context, Result};
+use cias_firstboot::outcome::{Class, conclude};
 use clap::{Parser, Subcommand};
+use lab::base;
+use lab::scenario::{ALL, Lab, Scenario};
+use lab::site::Programs;
 
 /// Builds a stand-in of the vendor's image and proves the road in QEMU
 #[derive(Debug, Parser)]
 #[command(name = "lab", version)]
 struct Cli {
     /// Folder for caches and images
-    #[arg(long, default_value = "target/lab")]
+    #[arg(long, default_value = "target/lab", global = true)]
     work: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -24,12 +29,99 @@ enum Command {
         #[arg(long)]
         installer: Option<PathBuf>,
     },
+    /// Installs and boots one server and prints the node's status
+    Run {
+        #[command(flatten)]
+        with: With,
+    },
+    /// Runs scenarios: names, `ci` for those of CI, `all`, or `list`
+    Test {
+        /// Names of scenarios
+        #[arg(required = true)]
+        names: Vec<String>,
+        #[command(flatten)]
+        with: With,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct With {
+    /// Put this tree of the vendor's installer on the image
+    #[arg(long)]
+    installer: Option<PathBuf>,
+    /// The cias-builder to test
+    #[arg(long, default_value = "target/release/cias-builder")]
+    builder: PathBuf,
+    /// The static cias-firstboot to test
+    #[arg(long, default_value = "target/x86_64-unknown-linux-musl/release/cias-firstboot")]
+    firstboot: PathBuf,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    cias_firstboot::outcome::conclude(match cli.command {
-        Command::Base { installer } => lab::base::ensure(&lab::base::Options { work: cli.work, installer })
+    conclude(match cli.command {
+        Command::Base { installer } => base::ensure(&base::Options { work: cli.work, installer })
             .map(|base| println!("{}", base.iso.display())),
+        Command::Run { with } => prepare(&cli.work, with).and_then(|lab| lab::scenario::demo(&lab)),
+        Command::Test { names, .. } if names == ["list"] => {
+            ALL.iter().for_each(|each| {
+                println!("{:14} {}{}", each.name, each.shows, if each.ci { " (CI)" } else { "" })
+            });
+            Ok(())
+        }
+        Command::Test { names, with } => {
+            chosen(&names).and_then(|list| test(&prepare(&cli.work, with)?, &list))
+        }
     })
+}
+
+fn prepare(work: &Path, with: With) -> Result<Lab> {
+    let work = std::path::absolute(work).context("finding the work folder")?;
+    for program in [&with.builder, &with.firstboot] {
+        if !program.exists() {
+            return Err(Class::MissingTool.error(format!(
+                "found no {}, wanted the program under test: run `ci/test`, or build it and name it with an option",
+                program.display()
+            )));
+        }
+    }
+    let programs = Programs {
+        builder: std::path::absolute(with.builder).context("finding the builder")?,
+        firstboot: std::path::absolute(with.firstboot).context("finding the node's program")?,
+    };
+    let base = base::ensure(&base::Options { work: work.clone(), installer: with.installer })?;
+    Ok(Lab { folder: work.join("run"), base, programs })
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {
+    let mut list = Vec::new();
+    for name in names {
+        let before = list.len();
+        list.extend(ALL.iter().filter(|each| name == "all" || name == each.name || name == "ci" && each.ci));
+        if list.len() == before {
+            let known: Vec<&str> = ALL.iter().map(|each| each.name).collect();
+            return Err(Class::Usage
+                .error(format!("found the scenario {name}, wanted one of: ci, all, {}", known.join(", "))));
+        }
+    }
+    Ok(list)
+}
+
+fn test(lab: &Lab, list: &[&Scenario]) -> Result<()> {
+    let failed: Vec<&str> = list
+        .iter()
+        .filter_map(|scenario| scenario.run(lab).err().map(|error| (scenario.name, error)))
+        .map(|(name, error)| {
+            eprintln!("lab: {name}: FAILED: {error:#}");
+            name
+        })
+        .collect();
+    println!("{} passed, {} failed", list.len() - failed.len(), failed.len());
+    anyhow::ensure!(
+        failed.is_empty(),
+        "failed: {}: their consoles are below {}",
+        failed.join(", "),
+        lab.folder.display()
+    );
+    Ok(())
 }

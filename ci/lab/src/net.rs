@@ -58,7 +58,7 @@ impl Net {
 
     fn wrapped(&self, call: &Call) -> Call {
         let [first, rest @ ..] = self.inside();
-        call.behind(first, rest)
+        call.behind(&first, &rest)
     }
 }
 

@@ -16,7 +16,8 @@ pub struct Qmp {
 impl Qmp {
     /// Connects to the socket of a running QEMU.
     pub fn connect(socket: &Path) -> Result<Self> {
-        let stream = UnixStream::connect(socket).with_context(|| format!("connecting to {}", socket.display()))?;
+        let stream =
+            UnixStream::connect(socket).with_context(|| format!("connecting to {}", socket.display()))?;
         stream.set_read_timeout(Some(Duration::from_secs(60))).context("setting a limit")?;
         let mut qmp = Self { reader: BufReader::new(stream) };
         qmp.line().context("reading QEMU's greeting")?;

@@ -49,6 +49,13 @@ impl Call {
         self
     }
 
+    /// The same call with another program in front of it, as `ip netns exec NAME` or `chroot DIR`.
+    #[must_use]
+    pub fn behind(&self, program: &str, args: &[String]) -> Self {
+        let args = args.iter().chain([&self.program]).chain(&self.args).cloned().collect();
+        Self { program: program.to_owned(), args, ..self.clone() }
+    }
+
     /// Gives the command `bytes` on standard input instead of nothing.
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {

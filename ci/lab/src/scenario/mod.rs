@@ -1,0 +1,95 @@
+//! Scenarios: what a server goes through, and what must be true afterwards.
+
+mod asserts;
+mod labels;
+mod one_node;
+pub mod road;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::base::Base;
+use crate::site::Programs;
+
+/// What a scenario runs with.
+pub struct Lab {
+    /// Folder for images and consoles of this run.
+    pub folder: PathBuf,
+    /// The stand-in of the vendor's image.
+    pub base: Base,
+    /// The programs under test.
+    pub programs: Programs,
+}
+
+/// One scenario.
+pub struct Scenario {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it shows, in a sentence.
+    pub shows: &'static str,
+    /// Does CI run it?
+    pub ci: bool,
+    run: fn(&Lab) -> Result<()>,
+}
+
+/// All scenarios.
+pub const ALL: &[Scenario] = &[
+    Scenario {
+        name: "one-node",
+        shows: "installed unattended without video, DHCP or keyboard onto the second BIOS disk, and provisioned (probes 12, 13 and 15)",
+        ci: true,
+        run: one_node::one_node,
+    },
+    Scenario {
+        name: "used-disk",
+        shows: "a system disk with an old GPT, LVM and md signatures is cleared and installed (probe 14)",
+        ci: true,
+        run: one_node::used_disk,
+    },
+    Scenario {
+        name: "not-founder",
+        shows: "a server that the site does not pin waits, says so, and boots to a login prompt",
+        ci: true,
+        run: one_node::not_founder,
+    },
+    Scenario {
+        name: "vendor-label",
+        shows: "the vendor's own label still reaches the vendor's X starter",
+        ci: true,
+        run: labels::vendor_label,
+    },
+    Scenario {
+        name: "refused",
+        shows: "without a disk that fits, nothing is written, the reason is on the screen and the server does not reboot",
+        ci: true,
+        run: labels::refused,
+    },
+];
+
+impl Scenario {
+    /// Runs it and says how long it took.
+    pub fn run(&self, lab: &Lab) -> Result<()> {
+        let start = Instant::now();
+        eprintln!("lab: {}: {}", self.name, self.shows);
+        (self.run)(lab).with_context(|| format!("scenario {}", self.name))?;
+        eprintln!("lab: {}: passed in {} s", self.name, start.elapsed().as_secs());
+        Ok(())
+    }
+}
+
+/// Installs and boots one server, and prints its status as an operator would see it.
+pub fn demo(lab: &Lab) -> Result<()> {
+    let road = road::Road::prepare(lab, "demo", crate::site::FOUNDER, |_| ())?;
+    road.scribble("FOREIGN", 0, &[0xa5; 4096])?;
+    road.install()?;
+    let mut guest = road.boot()?;
+    asserts::settled(&road, &mut guest)?;
+    let node = asserts::Node { guest: &guest, key: &road.site.key };
+    println!(
+        "{}",
+        node.ask("cias status && echo && df -h -t ext3 && echo && cat /proc/net/bonding/bond0 | head -n 6")?
+    );
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! The road itself: a server is switched on with the image in its drive, installs itself, and boots from its disk.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use toml_edit::DocumentMut;
+
+use super::Lab;
+use crate::guest::{Disk, Guest, Machine};
+use crate::net::Net;
+use crate::site::{self, LabSite, SYSTEM};
+
+/// The founder's address, by the plan.
+pub const ADDRESS: &str = "10.254.0.1";
+
+/// Five times what an installation takes here at most.
+pub const INSTALL: Duration = Duration::from_mins(12);
+
+/// Five times what a boot takes here at most.
+pub const BOOT: Duration = Duration::from_mins(6);
+
+const GIB: u64 = 1 << 30;
+
+/// A site, its image, and a server that can be switched on.
+pub struct Road<'l> {
+    lab: &'l Lab,
+    /// Folder of this scenario.
+    pub folder: PathBuf,
+    /// The site.
+    pub site: LabSite,
+    /// The remastered image.
+    pub iso: PathBuf,
+    /// The server.
+    pub machine: Machine,
+    /// The network.
+    pub net: Net,
+}
+
+impl<'l> Road<'l> {
+    /// Makes the site and its image, and a server with two NICs, two blank data disks and one with foreign data; the
+    /// disk that becomes the system's is the second one.
+    pub fn prepare(
+        lab: &'l Lab,
+        name: &str,
+        serial: &str,
+        change: impl FnOnce(&mut DocumentMut),
+    ) -> Result<Self> {
+        let folder = lab.folder.join(name);
+        let start = Instant::now();
+        let site = site::make(&lab.programs, &folder, change)?;
+        let iso = folder.join("cluster.iso");
+        site::remaster(&lab.programs, &lab.base, &site, &iso)?;
+        eprintln!("lab: {name}: image made in {:.1} s", start.elapsed().as_secs_f32());
+        let disk = |serial: &str, gib: u64, boot: bool| -> Result<Disk> {
+            let image = folder.join(format!("{serial}.raw"));
+            crate::base::remove(&image)?;
+            File::create(&image).and_then(|file| file.set_len(gib * GIB)).context("making a disk")?;
+            Ok(Disk { image, serial: serial.to_owned(), boot })
+        };
+        let disks = vec![
+            disk("DATA1", 2, false)?,
+            disk(SYSTEM, 8, true)?,
+            disk("DATA2", 3, false)?,
+            disk("FOREIGN", 2, false)?,
+        ];
+        let machine = Machine {
+            name: "node".into(),
+            serial: serial.into(),
+            memory: 1024,
+            disks,
+            nics: vec!["52:54:00:ca:00:01".into(), "52:54:00:ca:00:02".into()],
+            video: false,
+        };
+        Ok(Self { lab, folder, site, iso, machine, net: Net::new()? })
+    }
+
+    /// The image of the disk with this serial number.
+    pub fn disk(&self, serial: &str) -> Result<&Path> {
+        let found = self.machine.disks.iter().find(|disk| disk.serial == serial);
+        found.map(|disk| disk.image.as_path()).with_context(|| format!("finding the disk {serial}"))
+    }
+
+    /// Writes bytes into a disk at an offset.
+    pub fn scribble(&self, serial: &str, offset: u64, bytes: &[u8]) -> Result<()> {
+        let path = self.disk(serial)?;
+        let file =
+            File::options().write(true).open(path).with_context(|| format!("opening {}", path.display()))?;
+        file.write_all_at(bytes, offset).with_context(|| format!("writing to {}", path.display()))
+    }
+
+    /// Installs the server: from power-on to the vendor's reboot, with nobody at the keyboard.
+    pub fn install(&self) -> Result<()> {
+        let start = Instant::now();
+        let mut guest =
+            Guest::start(&self.net, &self.machine, Some(&self.iso), &self.folder.join("install"))?;
+        guest.wait_for("cias: installed", INSTALL)?;
+        guest.wait_for_end(Duration::from_mins(5))?;
+        eprintln!("lab: installed in {} s", start.elapsed().as_secs());
+        Ok(())
+    }
+
+    /// Boots the server from its disk up to the login prompt.
+    pub fn boot(&self) -> Result<Guest<'_>> {
+        let start = Instant::now();
+        let mut guest = Guest::start(&self.net, &self.machine, None, &self.folder.join("boot"))?;
+        guest.wait_for("login: ", BOOT)?;
+        eprintln!("lab: login prompt after {} s", start.elapsed().as_secs());
+        Ok(guest)
+    }
+
+    /// Boots the image; what happens then is the scenario's.
+    pub fn boot_image(&self) -> Result<Guest<'_>> {
+        Guest::start(&self.net, &self.machine, Some(&self.iso), &self.folder.join("install"))
+    }
+
+    /// The lab that this road runs in.
+    pub fn lab(&self) -> &Lab {
+        self.lab
+    }
+}
