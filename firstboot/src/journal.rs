@@ -17,7 +17,8 @@ use crate::system::Sysroot;
 /// Where the journal is.
 pub const FILE: &str = "/var/lib/cias/journal.json";
 const FOLDER: &str = "/var/lib/cias";
-const LOCK: &str = "/var/lib/cias/lock";
+/// Whoever holds the lock on this file may change the journal.
+pub(crate) const LOCK: &str = "/var/lib/cias/lock";
 const SCHEMA: u32 = 1;
 
 /// All that is remembered.

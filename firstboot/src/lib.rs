@@ -1,5 +1,8 @@
 //! The node side of CIAS: what the installer and an installed server run, and the schema of `site.toml`.
 
+pub mod banner;
+pub mod cli;
+pub mod commands;
 pub mod engine;
 pub mod facts;
 pub mod failpoint;
@@ -7,12 +10,18 @@ pub mod files;
 pub mod identity;
 pub mod journal;
 pub mod log;
+pub mod node;
 pub mod outcome;
+pub mod plan;
+pub mod provision;
 pub mod region;
 pub mod render;
+pub mod run;
 pub mod runner;
 pub mod signatures;
 pub mod site;
+pub mod startup;
+pub mod status;
 pub mod step;
 pub mod system;
 

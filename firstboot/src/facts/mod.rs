@@ -4,6 +4,7 @@ pub mod disks;
 mod hardware;
 pub mod minimum;
 mod nics;
+pub mod report;
 
 use serde::Serialize;
 

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::runner::{Call, Runner};
 use crate::signatures::Signature;
+use crate::system::Sysroot;
 
 /// What was read from both ends of a disk or partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -132,6 +133,12 @@ impl<'a> Source<'a> {
     /// This machine, with udev's answers fetched by `runner`.
     pub fn machine(runner: &'a dyn Runner) -> Self {
         Self { root: PathBuf::from("/"), udev: Box::new(|name| properties(runner, name)), also: Vec::new() }
+    }
+
+    /// The same below another root.
+    #[must_use]
+    pub fn below(self, root: &Sysroot) -> Self {
+        Self { root: root.path("/"), ..self }
     }
 
     /// All disks, in the order of their names.

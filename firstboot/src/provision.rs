@@ -1,0 +1,40 @@
+//! The stage *provision*: what a node with an identity gets once Proxmox VE is up.
+
+use anyhow::Result;
+
+use crate::facts::disks::Source;
+use crate::facts::{Hardware, minimum, report};
+use crate::site::Site;
+use crate::step::{Finding, Step};
+use crate::system::System;
+
+/// The stage's name.
+pub const STAGE: &str = "provision";
+
+/// The stage's steps for `site`, in their order.
+pub fn steps(_site: &Site) -> Vec<Box<dyn Step>> {
+    vec![Box::new(Minimum)]
+}
+
+/// Names what the machine lacks to be a Master. A weak machine is still a node, so nothing is to be done about it.
+struct Minimum;
+
+impl Step for Minimum {
+    fn name(&self) -> &'static str {
+        "judge the hardware"
+    }
+
+    fn check(&self, system: &System) -> Result<Finding> {
+        let disks = Source::machine(system.runner).below(&system.root).disks()?;
+        let misses = minimum::misses(&Hardware::read(&system.root), report::system_disk(&disks));
+        let warnings = misses
+            .into_iter()
+            .map(|miss| format!("below the hardware minimum of a Master: {miss}"))
+            .collect();
+        Ok(Finding { todo: Vec::new(), warnings })
+    }
+
+    fn apply(&self, _system: &System) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}

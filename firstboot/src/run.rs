@@ -1,0 +1,131 @@
+//! `cias run`: brings the stages about, at first boot and at every boot after it.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::identity::{self, Plan};
+use crate::journal::{Journal, Progress};
+use crate::log::Log;
+use crate::node::{self, Stage};
+use crate::outcome::Class;
+use crate::runner::{Call, Host};
+use crate::status::Status;
+use crate::system::{Sysroot, System};
+use crate::{banner, engine, files, provision};
+
+const LOG: &str = "/var/log/cias/firstboot.log";
+
+/// How long to wait for the ports' drivers.
+const SETTLE: Duration = Duration::from_mins(1);
+
+/// What `cias run` was asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Where the files are; `/` but in tests.
+    pub root: Sysroot,
+    /// One stage only.
+    pub stage: Option<Stage>,
+    /// Writes the files of a settled identity anew.
+    pub again: bool,
+}
+
+/// Runs the stages asked for, and shows on the console how far the node is, also after an error.
+pub fn run(request: &Request) -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(
+            Class::Failed.error("`cias run` changes the system and was not started by root: use su or sudo")
+        );
+    }
+    let path = request.root.path(LOG);
+    if let Some(folder) = path.parent() {
+        files::make_folder(folder, 0o755)?;
+    }
+    let log = Log::to_file(&path)?;
+    let host = Host::new(|line| log.note(line));
+    let system = System { root: request.root.clone(), runner: &host, log: &log };
+    let mut journal = Journal::open(&request.root)?;
+    let result = stages(request, &system, &mut journal);
+    if let Err(error) = &result {
+        log.note(&format!("error: {error:#}"));
+    }
+    banner::show(&system, &Status::of(journal.state(), false))?;
+    result
+}
+
+fn stages(request: &Request, system: &System, journal: &mut Journal) -> Result<()> {
+    for stage in Stage::ALL.into_iter().filter(|stage| request.stage.is_none_or(|only| only == *stage)) {
+        let result = match stage {
+            Stage::Identity => settle_identity(request.again, system, journal),
+            Stage::Provision => provision(system, journal),
+        };
+        if let Err(error) = result {
+            let waits = Class::of(&error) == Class::TryLater;
+            journal.update(|state| {
+                let known = state.stage_mut(stage.name());
+                known.progress = if waits { Progress::Waiting } else { Progress::Failed };
+                known.reason = Some(format!("{error:#}"));
+            })?;
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// A settled identity is left alone: the administrator may have changed the network since.
+fn settle_identity(again: bool, system: &System, journal: &mut Journal) -> Result<()> {
+    let is_settled = is_settled(journal);
+    if let (true, false, Some(place)) = (is_settled, again, &journal.state().place) {
+        system.log.say(&format!("identity: settled as {} with {}", place.fqdn, place.address));
+        return Ok(());
+    }
+    let settling = Call::new("udevadm").arg("settle").arg(format!("--timeout={}", SETTLE.as_secs()));
+    if let Err(error) = system.runner.run(&settling.limit(SETTLE * 2)) {
+        system.log.say(&format!("warning: not all devices may be there yet: {error:#}"));
+    }
+    let site = node::load_site(&system.root)?;
+    let plan = node::plan_identity(&site, system)?;
+    if is_settled {
+        refuse_another_place(&plan, journal)?;
+    }
+    journal.update(|state| {
+        state.role = Some(plan.role);
+        state.place.clone_from(&plan.place);
+    })?;
+    engine::run(identity::STAGE, &plan.steps(), system, journal)?;
+    match plan.reason {
+        Some(reason) => Err(Class::TryLater.error(reason)),
+        None => Ok(()),
+    }
+}
+
+fn is_settled(journal: &Journal) -> bool {
+    journal.state().stage(identity::STAGE).is_some_and(|stage| stage.progress.is_done())
+}
+
+/// Name and address are in the cluster's database from its first start on (docs/facts.md 9).
+fn refuse_another_place(plan: &Plan, journal: &Journal) -> Result<()> {
+    let settled = journal.state().place.as_ref();
+    if plan.place.as_ref() == settled {
+        return Ok(());
+    }
+    let show = |place: Option<&crate::site::Place>| {
+        place.map_or("no place".to_owned(), |place| format!("{} with {}", place.fqdn, place.address))
+    };
+    Err(Class::Refused.error(format!(
+        "this node is settled as {} and {} now gives it {}: a node that has run keeps its place; undo the change, or install the node anew",
+        show(settled),
+        node::SITE,
+        show(plan.place.as_ref())
+    )))
+}
+
+fn provision(system: &System, journal: &mut Journal) -> Result<()> {
+    if !is_settled(journal) {
+        return Err(Class::TryLater.error(
+            "who this node is must be settled first: `cias status` tells why it is not, `cias run --stage identity` tries again",
+        ));
+    }
+    let site = node::load_site(&system.root)?;
+    engine::run(provision::STAGE, &provision::steps(&site), system, journal)
+}

@@ -1,0 +1,263 @@
+//! How far this node is, from the journal; anybody may ask.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::MetadataExt;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::journal::{self, Progress, Stage, State};
+use crate::system::Sysroot;
+use crate::{identity, provision};
+
+/// How far a node is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Version of this layout.
+    pub schema: u32,
+    /// Version of the program.
+    pub version: &'static str,
+    /// `founder`, `waiting` or `unsettled`.
+    pub role: &'static str,
+    /// Host name, once settled.
+    pub name: Option<String>,
+    /// Host name with the domain, once settled.
+    pub fqdn: Option<String>,
+    /// Address in the LAN, once settled.
+    pub address: Option<Ipv4Addr>,
+    /// All stages together.
+    pub state: Overall,
+    /// The stage that is not done.
+    pub stage: Option<String>,
+    /// The step of it that is not done.
+    pub step: Option<At>,
+    /// Why it failed or waits, in one sentence.
+    pub error: Option<String>,
+    /// What is wrong but stopped nothing.
+    pub warnings: Vec<String>,
+    /// What to do now; nothing if all is well.
+    pub way_out: Option<String>,
+    /// The stages, as the journal has them.
+    pub stages: Vec<Stage>,
+}
+
+/// All stages together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overall {
+    /// Not begun, or between two stages.
+    Pending,
+    /// At work now.
+    Working,
+    /// Begun, and nothing is at work now: the power went, or somebody ended it.
+    Interrupted,
+    /// All done, perhaps with warnings.
+    Done,
+    /// A step failed.
+    Failed,
+    /// It cannot go on yet.
+    Waiting,
+}
+
+impl Overall {
+    /// As in messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Working => "working",
+            Self::Interrupted => "interrupted",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
+/// A place in a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct At {
+    /// From 1.
+    pub number: usize,
+    /// How many steps the stage has.
+    pub of: usize,
+    /// The step's name.
+    pub name: String,
+}
+
+impl Status {
+    /// The status of the node below `root`.
+    pub fn read(root: &Sysroot) -> Result<Self> {
+        Ok(Self::of(&journal::read(root)?.unwrap_or_default(), at_work(root)))
+    }
+
+    /// The status that a journal tells; `at_work` is whether a process holds its lock.
+    pub fn of(journal: &State, at_work: bool) -> Self {
+        let open = [identity::STAGE, provision::STAGE]
+            .into_iter()
+            .find(|name| !journal.stage(name).is_some_and(|stage| stage.progress.is_done()));
+        let stage = open.and_then(|name| journal.stage(name));
+        let overall = match (open, stage.map(|stage| stage.progress)) {
+            (None, _) => Overall::Done,
+            (_, Some(Progress::Failed)) => Overall::Failed,
+            (_, Some(Progress::Waiting)) => Overall::Waiting,
+            _ if at_work => Overall::Working,
+            (_, Some(Progress::Working)) => Overall::Interrupted,
+            _ => Overall::Pending,
+        };
+        let place = journal.place.as_ref();
+        Self {
+            schema: 1,
+            version: env!("CARGO_PKG_VERSION"),
+            role: journal.role.map_or("unsettled", journal::Role::word),
+            name: place.map(|place| place.name.clone()),
+            fqdn: place.map(|place| place.fqdn.clone()),
+            address: place.map(|place| place.address),
+            state: overall,
+            stage: open.map(ToOwned::to_owned),
+            step: stage.and_then(at),
+            error: stage.and_then(|stage| stage.reason.clone()),
+            warnings: warnings(journal),
+            way_out: way_out(overall),
+            stages: journal.stages.clone(),
+        }
+    }
+
+    /// The first line of what a person reads.
+    pub fn headline(&self) -> String {
+        let name = self.fqdn.as_deref().unwrap_or("a node without a name");
+        let address = self.address.map_or(String::new(), |address| format!(", {address}"));
+        let step =
+            self.step.as_ref().filter(|_| self.state != Overall::Waiting).map_or(String::new(), |at| {
+                format!(
+                    " at step {} of {} of {}",
+                    at.number,
+                    at.of,
+                    self.stage.as_deref().unwrap_or("a stage")
+                )
+            });
+        format!("CIAS {}: {name} ({}{address}) is {}{step}", self.version, self.role, self.state.word())
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{}", self.headline())?;
+        for stage in &self.stages {
+            let done = stage.steps.iter().filter(|step| step.progress.is_done()).count();
+            writeln!(out, "{}: {done} of {} steps done", stage.name, stage.steps.len())?;
+        }
+        for warning in &self.warnings {
+            writeln!(out, "warning: {warning}")?;
+        }
+        if let Some(error) = &self.error {
+            writeln!(out, "reason: {error}")?;
+        }
+        if let Some(way_out) = &self.way_out {
+            writeln!(out, "way out: {way_out}")?;
+        }
+        Ok(())
+    }
+}
+
+fn at(stage: &Stage) -> Option<At> {
+    let index = stage.steps.iter().position(|step| !step.progress.is_done())?;
+    Some(At { number: index + 1, of: stage.steps.len(), name: stage.steps[index].name.clone() })
+}
+
+fn warnings(state: &State) -> Vec<String> {
+    state.stages.iter().flat_map(|stage| &stage.steps).flat_map(|step| step.warnings.clone()).collect()
+}
+
+fn way_out(overall: Overall) -> Option<String> {
+    let sentence = match overall {
+        Overall::Done | Overall::Working => return None,
+        Overall::Failed => {
+            "put right what the reason names, then `cias run` goes on there; all commands are in /var/log/cias/firstboot.log"
+        }
+        Overall::Waiting => "the reason says what it waits for; `cias run` looks again, as every boot does",
+        Overall::Interrupted => "`cias run` goes on where it was interrupted, as every boot does",
+        Overall::Pending => "`cias run` begins, as every boot does",
+    };
+    Some(sentence.to_owned())
+}
+
+/// Does a process hold the journal's lock? `/proc/locks` tells without trying: a try could make a run that begins now
+/// find the lock taken.
+fn at_work(root: &Sysroot) -> bool {
+    let Ok(lock) = std::fs::metadata(root.path(journal::LOCK)) else { return false };
+    let (major, minor) = (nix::sys::stat::major(lock.dev()), nix::sys::stat::minor(lock.dev()));
+    let wanted = format!("{major:02x}:{minor:02x}:{}", lock.ino());
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    locks.lines().any(|line| line.contains("FLOCK") && line.split_whitespace().any(|word| word == wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Step;
+
+    fn journal_of(identity: Progress, provision: Option<Progress>) -> State {
+        let mut journal = State::default();
+        let steps = |progress: Progress| {
+            let warnings =
+                if progress == Progress::Warning { vec!["/dev/vdd was refused".into()] } else { vec![] };
+            let last = Step { name: "second".into(), progress, warnings };
+            vec![Step { name: "first".into(), progress: Progress::Done, warnings: vec![] }, last]
+        };
+        for (name, progress) in [("identity", Some(identity)), ("provision", provision)] {
+            let Some(progress) = progress else { continue };
+            let stage = journal.stage_mut(name);
+            stage.progress = progress;
+            stage.steps = steps(progress);
+            stage.reason = (progress == Progress::Failed).then(|| "step 2 of 2: second: broken".into());
+        }
+        journal
+    }
+
+    #[test]
+    fn the_first_stage_that_is_not_done_decides() {
+        use Progress as P;
+        for (identity, provision, at_work, wanted, step) in [
+            (P::Done, Some(P::Done), true, Overall::Done, None),
+            (P::Done, Some(P::Warning), false, Overall::Done, None),
+            (P::Done, None, false, Overall::Pending, None),
+            (P::Done, Some(P::Working), true, Overall::Working, Some(2)),
+            (P::Done, Some(P::Working), false, Overall::Interrupted, Some(2)),
+            (P::Failed, None, false, Overall::Failed, Some(2)),
+            (P::Waiting, Some(P::Done), false, Overall::Waiting, Some(2)),
+        ] {
+            let status = Status::of(&journal_of(identity, provision), at_work);
+            assert_eq!(status.state, wanted);
+            assert_eq!(status.step.map(|at| at.number), step, "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn a_person_reads_reason_warning_and_way_out() {
+        let text = Status::of(&journal_of(Progress::Warning, Some(Progress::Failed)), false).to_string();
+        assert!(
+            text.starts_with(
+                "CIAS 0.1.0: a node without a name (unsettled) is failed at step 2 of 2 of provision\n"
+            ),
+            "{text}"
+        );
+        for line in [
+            "identity: 2 of 2 steps done",
+            "warning: /dev/vdd was refused",
+            "reason: step 2 of 2: second: broken",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{text}");
+        }
+        assert!(text.contains("way out: "));
+    }
+
+    #[test]
+    fn a_held_lock_is_seen_without_touching_it() {
+        let tree = crate::tree::Tree::from_text("");
+        let journal = journal::Journal::open(&tree.root()).unwrap();
+        assert!(at_work(&tree.root()));
+        drop(journal);
+        assert!(!at_work(&tree.root()));
+    }
+}
