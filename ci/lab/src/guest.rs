@@ -192,7 +192,7 @@ impl<'n> Guest<'n> {
     }
 
     /// Runs a QMP command.
-    pub fn qmp(&self, command: &str, arguments: serde_json::Value) -> Result<serde_json::Value> {
+    pub fn qmp(&self, command: &str, arguments: &serde_json::Value) -> Result<serde_json::Value> {
         Qmp::connect(&self.file("qmp"))?.run(command, arguments)
     }
 
@@ -218,7 +218,7 @@ impl<'n> Guest<'n> {
 
     fn screenshot(&self) -> String {
         let picture = self.file("png");
-        match self.qmp("screendump", json!({"filename": picture, "format": "png"})) {
+        match self.qmp("screendump", &json!({"filename": picture, "format": "png"})) {
             Ok(_) => format!("screen in {}", picture.display()),
             Err(error) => format!("no screenshot: {error:#}"),
         }

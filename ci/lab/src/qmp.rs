@@ -18,15 +18,15 @@ impl Qmp {
     pub fn connect(socket: &Path) -> Result<Self> {
         let stream =
             UnixStream::connect(socket).with_context(|| format!("connecting to {}", socket.display()))?;
-        stream.set_read_timeout(Some(Duration::from_secs(60))).context("setting a limit")?;
+        stream.set_read_timeout(Some(Duration::from_mins(1))).context("setting a limit")?;
         let mut qmp = Self { reader: BufReader::new(stream) };
         qmp.line().context("reading QEMU's greeting")?;
-        qmp.run("qmp_capabilities", json!({}))?;
+        qmp.run("qmp_capabilities", &json!({}))?;
         Ok(qmp)
     }
 
     /// Runs a command and returns what it returns.
-    pub fn run(&mut self, command: &str, arguments: Value) -> Result<Value> {
+    pub fn run(&mut self, command: &str, arguments: &Value) -> Result<Value> {
         let request = json!({"execute": command, "arguments": arguments});
         writeln!(self.reader.get_mut(), "{request}").with_context(|| format!("sending {command} to QEMU"))?;
         loop {

@@ -24,7 +24,7 @@ pub fn vendor_label(lab: &Lab) -> Result<()> {
 /// No disk passes the filter: nothing is written, the reason stands on the console, and the server stays.
 pub fn refused(lab: &Lab) -> Result<()> {
     let road = Road::prepare(lab, "refused", FOUNDER, |site| {
-        site["install"]["disk"]["serial"] = value("NO-SUCH-DISK")
+        site["install"]["disk"]["serial"] = value("NO-SUCH-DISK");
     })?;
     let before: Vec<String> = fingerprints(&road)?;
     let mut guest = road.boot_image()?;
