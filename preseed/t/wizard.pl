@@ -1,7 +1,7 @@
 # A stand-in of the vendor's installer: the same widgets and pages in small, for the tests of the front end.
 # WIZARD says what is different:
 #   disks: several, foreign, nodisk, name (one that the installer refuses)
-#   pages: unknown, refuse (its input), stay (where it is), mail (a row of another name), method or constant (unknown)
+#   pages: unknown, refuse (its input), stay (where it is), grey (Next disabled), mail (a row of another name), method or constant (unknown)
 #   ends: early (before the driver), die (in a click), leave (exit by itself)
 #   installation: fail, swap (another disk is written), grub (elsewhere), noboot (no grub), other (no place for the late step)
 use strict;
@@ -93,6 +93,7 @@ sub zones {
 
 sub country {
     clean();
+    say_so('info', 'A note that stops nothing.');
     my $country = Gtk3::Entry->new;
     my $zone_row = add_row('Time zone');
     zones($zone_row, 'America/Lima');
@@ -112,6 +113,7 @@ sub password {
     page('passwd.htm', sub {
         return say_so('info', 'Password is too short.') if $mode eq 'refuse';
         return if $mode eq 'stay';
+        $next->set_sensitive(0) if $mode eq 'grey';
         exit 3 if $mode eq 'leave';
         $view->go_back if $mode eq 'method';
         die "the screen broke\n" if $mode eq 'die';
@@ -134,6 +136,11 @@ sub install {
     my $same = $entry{Password}->get_text eq $entry{Confirm}->get_text ? 'same' : 'different';
     print "CHOSEN $target $zone $keymap $same ", $entry{host}->get_text, "\n";
     print "ADDRESS $_ ", join('.', map { $_->get_text } @{ $entry{$_} }), "\n" for grep { /:$/ } sort keys %entry;
+    # A child that could not start its program ends by itself.
+    my $child = fork;
+    exit 7 if !$child;
+    waitpid $child, 0;
+    print "CHILD ", $? >> 8, "\n";
     print "VISIBLE ", join(' ', grep { defined $ENV{$_} } qw(CIAS_ANSWERS PERL5LIB)), "\n";
     my ($bar, $label) = (Gtk3::ProgressBar->new, Gtk3::Label->new(''));
     $next->set_sensitive(0);

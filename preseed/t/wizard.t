@@ -33,6 +33,7 @@ foreach my $mode ('', 'several') {
     is(join(' ', $output =~ /^ADDRESS (.*)$/mg),
         'DNS Server: 10.0.0.253 Gateway: 10.0.0.254 IP Address: 10.254.0.1 Netmask: 255.0.0.0', 'and every number');
     like($output, qr{^VISIBLE $}m, 'the answers are not handed on to what the installer runs');
+    like($output, qr{^CHILD 7$}m, 'a child of the installer is not taken for it');
     like($output, qr{^cias: 50% creating things$}m, 'progress is shown');
     like($output, qr{^RUN /sbin/parted --script --align optimal /dev/sdb}m, 'parted is not asked to ask');
     like($output, qr{grub-install --no-floppy '/dev/sdb'}, 'the boot loader goes to the chosen disk');
@@ -64,6 +65,7 @@ my @failures = (
     ['mail', {}, qr{page passwd\.htm: the page has no row "E-Mail"}, 'a row that is not there', $never],
     ['refuse', {}, qr{page passwd\.htm: Password is too short\.$}, 'a page that refuses its input', $never],
     ['stay', {}, qr{page passwd\.htm: Next did not lead to another page}, 'a page that does not go on', $never],
+    ['grey', {}, qr{page ipconf\.htm: the installer keeps its button Next disabled}, 'a button that cannot be pressed', $never],
     ['die', {}, qr{page passwd\.htm: the screen broke$}, 'an exception in the installer', $never],
     ['early', {}, qr{no country\.dat$}, 'an end before the driver', $never],
     ['constant', {}, qr{Gtk3::Gdk::KEY_Novel}, 'an unknown constant', $never],
