@@ -64,9 +64,9 @@ fn main() -> ExitCode {
             .map(|base| println!("{}", base.iso.display())),
         Command::Run { with } => prepare(&cli.work, with).and_then(|lab| lab::scenario::demo(&lab)),
         Command::Test { names, .. } if names == ["list"] => {
-            ALL.iter().for_each(|each| {
-                println!("{:14} {}{}", each.name, each.shows, if each.ci { " (CI)" } else { "" })
-            });
+            for each in ALL {
+                println!("{:14} {}{}", each.name, each.shows, if each.ci { " (CI)" } else { "" });
+            }
             Ok(())
         }
         Command::Test { names, with } => {
