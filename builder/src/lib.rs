@@ -1,6 +1,7 @@
 //! Remasters the vendor ISO.
 
 pub mod check;
+pub mod closure;
 pub mod deb;
 pub mod firstboot_package;
 pub mod init;
