@@ -19,6 +19,7 @@ pub fn write(path: &Path, bytes: impl AsRef<[u8]>, mode: u32) -> Result<()> {
     failpoint::hit(&format!("write {shown} before"));
     let temporary = temporary_beside(path);
     let written = write_temporary(&temporary, bytes.as_ref(), mode)
+        .map(|()| failpoint::hit(&format!("rename onto {shown} before")))
         .and_then(|()| std::fs::rename(&temporary, path).with_context(|| format!("renaming onto {shown}")));
     if written.is_err() {
         // The first error is the one to report; the leftover may not even exist.
@@ -82,13 +83,13 @@ pub fn sync_folder_of(path: &Path) -> Result<()> {
         .with_context(|| format!("syncing the folder {}", folder.display()))
 }
 
+/// Always the same name, so that the next write of the file takes away what a power cut left.
 fn temporary_beside(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+    path.with_file_name(format!(".{}.cias-new", path.file_name().unwrap_or_default().to_string_lossy()))
 }
 
 fn write_temporary(temporary: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    // A leftover of an earlier power cut with the same process id must not stop us, nor lend us its mode.
+    // What an earlier power cut left must not stop us, nor lend us its mode.
     let _ = std::fs::remove_file(temporary);
     let mut file = OpenOptions::new()
         .write(true)

@@ -1,6 +1,8 @@
 //! What `cias run` and `cias plan` share: the site file of an installed node and the stages that follow from it.
 
-use anyhow::{Context, Result};
+use std::io::ErrorKind;
+
+use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::facts::Facts;
@@ -35,15 +37,22 @@ impl Stage {
     }
 }
 
-/// Reads the site file. One that is not there says how it gets there.
+/// Reads the site file. One that is not there, or not to be read, says how to go on.
 pub fn load_site(root: &Sysroot) -> Result<Site> {
     let path = root.path(SITE);
-    if !path.exists() && path.parent().is_some_and(|folder| std::fs::read_dir(folder).is_ok()) {
-        return Err(Class::BadInput.error(format!(
-            "{SITE} is missing: the installation writes it; copy it from another node (mode 0600) and `cias run` goes on"
-        )));
+    match std::fs::File::open(&path).map_err(|error| error.kind()) {
+        Err(ErrorKind::NotFound) => {
+            return Err(Class::BadInput.error(format!(
+                "{SITE} is missing, which the installation writes: copy it from another node (mode 0600), then `cias run` goes on"
+            )));
+        }
+        Err(ErrorKind::PermissionDenied) => {
+            return Err(Class::Failed
+                .error(format!("{SITE} holds secrets and only root may read it: use su or sudo")));
+        }
+        _ => {}
     }
-    Ok(site::load(&path).with_context(|| format!("loading {SITE}"))?.0)
+    Ok(site::load(&path)?.0)
 }
 
 /// Plans the stage *identity* from what the machine is.

@@ -19,6 +19,11 @@ impl Sysroot {
         Self(root.into())
     }
 
+    /// Is this the machine's own tree?
+    pub fn is_machine(&self) -> bool {
+        self.0 == Path::new("/")
+    }
+
     /// The place of `absolute` (as `/etc/hosts`) in this tree.
     pub fn path(&self, absolute: &str) -> PathBuf {
         self.0.join(absolute.trim_start_matches('/'))

@@ -146,7 +146,7 @@ mod tests {
 
     /// Compares all files of a plan, in one text, with a fixture; `CIAS_BLESS=1` writes the fixture.
     fn assert_renders(plan: &Plan, fixture: &str) {
-        let path = format!("{}/tests/rendered/{fixture}", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("{}/tests/fixtures/rendered/{fixture}", env!("CARGO_MANIFEST_DIR"));
         let parts: Vec<String> =
             plan.files.iter().map(|(path, content)| format!("==> {path} <==\n{content}")).collect();
         let found = parts.concat();

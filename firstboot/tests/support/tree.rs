@@ -1,5 +1,7 @@
-//! Builds a small tree of files from a fixture: lines of `PATH = CONTENT`, `PATH -> TARGET` and `PATH/`; `\n` in a
-//! content is a line break, and a line that begins with blanks goes on with the content above.
+//! Builds a small tree of files from a fixture: lines of `PATH = CONTENT`, `PATH -> TARGET`, `PATH size BYTES` and `PATH/`;
+//! `\n` and `\t` in a content are what they are in Rust, and a line that begins with blanks goes on with the content
+//! above.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set its machine up must stop")]
 
 use std::fmt::Write;
 use std::path::Path;
@@ -8,9 +10,9 @@ use std::path::Path;
 pub struct Tree(tempfile::TempDir);
 
 impl Tree {
-    /// The machine that `firstboot/tests/machines/NAME.tree` describes.
+    /// The machine that `firstboot/tests/fixtures/machines/NAME.txt` describes.
     pub fn of(name: &str) -> Self {
-        let path = format!("{}/tests/machines/{name}.tree", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("{}/tests/fixtures/machines/{name}.txt", env!("CARGO_MANIFEST_DIR"));
         Self::from_text(&std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")))
     }
 
@@ -44,12 +46,14 @@ fn entry(folder: &Path, line: &str) {
         path
     };
     if let Some((path, content)) = line.split_once(" = ") {
-        std::fs::write(place(path), content.replace("\\n", "\n") + "\n").unwrap();
+        std::fs::write(place(path), content.replace("\\n", "\n").replace("\\t", "\t") + "\n").unwrap();
     } else if let Some((path, target)) = line.split_once(" -> ") {
         std::os::unix::fs::symlink(target.trim(), place(path)).unwrap();
+    } else if let Some((path, size)) = line.split_once(" size ") {
+        std::fs::File::create(place(path)).unwrap().set_len(size.parse().unwrap()).unwrap();
     } else if let Some(path) = line.strip_suffix('/') {
         std::fs::create_dir_all(place(path)).unwrap();
     } else {
-        panic!("a line of the fixture is none of the three kinds: {line}");
+        panic!("a line of the fixture is none of the kinds: {line}");
     }
 }

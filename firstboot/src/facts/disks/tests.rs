@@ -1,35 +1,13 @@
 //! Against the trees of tests/fixtures/machines.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::signatures::Kind;
-
-/// Builds the machine of that name below a temporary folder.
-fn machine(name: &str) -> tempfile::TempDir {
-    let listing = format!("{}/tests/fixtures/machines/{name}.txt", env!("CARGO_MANIFEST_DIR"));
-    let folder = tempfile::tempdir().unwrap();
-    let place = |path: &str| {
-        let path = folder.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        path
-    };
-    for line in fs::read_to_string(listing).unwrap().lines() {
-        if let Some((path, text)) = line.split_once(" = ") {
-            fs::write(place(path), text.replace("\\n", "\n").replace("\\t", "\t")).unwrap();
-        } else if let Some((path, target)) = line.split_once(" -> ") {
-            std::os::unix::fs::symlink(target, place(path)).unwrap();
-        } else if let Some((path, size)) = line.split_once(" size ") {
-            File::create(place(path)).unwrap().set_len(size.parse().unwrap()).unwrap();
-        } else {
-            fs::create_dir_all(place(line)).unwrap();
-        }
-    }
-    folder
-}
+use crate::tree::Tree;
 
 fn read(root: &Path) -> BTreeMap<String, Disk> {
     let source = Source { root: PathBuf::from(root), udev: Box::new(|_| BTreeMap::new()), also: Vec::new() };
@@ -44,14 +22,14 @@ fn put(root: &Path, node: &str, at: u64, bytes: &[u8]) {
 
 #[test]
 fn only_disks_with_a_medium_are_listed() {
-    let folder = machine("node");
+    let folder = Tree::of("node");
     let names: Vec<String> = read(folder.path()).into_keys().collect();
     assert_eq!(names, ["sda", "sdaa", "sdb", "sdc", "sdd", "sde", "vda"]);
 }
 
 #[test]
 fn the_system_is_found_through_lvm_and_by_a_partition() {
-    let folder = machine("node");
+    let folder = Tree::of("node");
     let disks = read(folder.path());
     let system = &disks["sda"];
     assert!(system.system && system.swap && system.in_use());
@@ -63,7 +41,7 @@ fn the_system_is_found_through_lvm_and_by_a_partition() {
 
 #[test]
 fn both_members_of_a_mounted_array_are_in_use() {
-    let folder = machine("node");
+    let folder = Tree::of("node");
     let disks = read(folder.path());
     for name in ["sdc", "sdd"] {
         assert_eq!(disks[name].mounts, ["/srv/two words"], "{name}");
@@ -74,7 +52,7 @@ fn both_members_of_a_mounted_array_are_in_use() {
 
 #[test]
 fn what_makes_a_disk_untouchable_is_read() {
-    let folder = machine("node");
+    let folder = Tree::of("node");
     let disks = read(folder.path());
     assert!(disks["sde"].removable, "on USB, although its medium is fixed");
     assert!(disks["sdaa"].read_only);
@@ -87,7 +65,7 @@ fn what_makes_a_disk_untouchable_is_read() {
 
 #[test]
 fn a_serial_number_comes_from_sysfs_or_else_from_udev() {
-    let folder = machine("node");
+    let folder = Tree::of("node");
     assert_eq!(read(folder.path())["vda"].serial.as_deref(), Some("VIRT-1"));
     let udev = |name: &str| match name {
         "sdb" => {
@@ -107,7 +85,7 @@ fn a_serial_number_comes_from_sysfs_or_else_from_udev() {
 
 #[test]
 fn the_boot_medium_is_what_the_root_came_from_or_what_carries_an_iso_image() {
-    let folder = machine("installer");
+    let folder = Tree::of("installer");
     put(folder.path(), "sda", 32769, b"CD001");
     let disks = read(folder.path());
     assert_eq!(disks.keys().collect::<Vec<_>>(), ["cciss/c0d0", "sda", "vda", "vdb"]);
@@ -123,7 +101,7 @@ fn the_boot_medium_is_what_the_root_came_from_or_what_carries_an_iso_image() {
 
 #[test]
 fn names_with_a_slash_and_their_partitions_are_read() {
-    let folder = machine("installer");
+    let folder = Tree::of("installer");
     put(folder.path(), "cciss/c0d0p1", 1024 + 0x38, &[0x53, 0xef]);
     let disk = read(folder.path()).remove("cciss/c0d0").unwrap();
     assert_eq!(disk.path, Path::new("/dev/cciss/c0d0"));
@@ -133,7 +111,7 @@ fn names_with_a_slash_and_their_partitions_are_read() {
 
 #[test]
 fn a_disk_that_cannot_be_read_says_so_and_the_others_are_still_listed() {
-    let folder = machine("installer");
+    let folder = Tree::of("installer");
     File::options().write(true).open(folder.path().join("dev/vdb")).unwrap().set_len(4096).unwrap();
     let disks = read(folder.path());
     assert!(matches!(disks["vdb"].contents, Contents::Unreadable(_)));

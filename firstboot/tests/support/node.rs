@@ -1,0 +1,106 @@
+//! A node in a folder: a machine's files, and small scripts in place of the commands that would change this machine.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set its machine up must stop")]
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::tree::Tree;
+
+/// Stand-ins: they do to the folder what the real commands do to a machine. `$ROOT` is the folder.
+const COMMANDS: [(&str, &str); 4] = [
+    ("hostname", "read name < $ROOT/etc/hostname; echo $name > $ROOT/proc/sys/kernel/hostname"),
+    (
+        "update-rc.d",
+        "for link in $ROOT/etc/rc2.d/K??$1; do test ! -L $link || /bin/mv $link $ROOT/etc/rc2.d/S20$1; done",
+    ),
+    ("udevadm", "true"),
+    ("ethtool", "echo 'Cannot read permanent address: Operation not supported' >&2; exit 71"),
+];
+
+/// A node with the files of a machine and a site file.
+pub struct Node {
+    tree: Tree,
+    commands: tempfile::TempDir,
+}
+
+impl Node {
+    /// A node with the test site and `more` at its end.
+    pub fn new(machine: &str, more: &str) -> Self {
+        let node = Self { tree: Tree::of(machine), commands: tempfile::tempdir().unwrap() };
+        for (name, script) in COMMANDS {
+            let path = node.commands.path().join(name);
+            std::fs::write(&path, format!("#!/bin/sh\necho \"{name} $*\" >> $ROOT/calls\n{script}\n"))
+                .unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        node.site(more);
+        node
+    }
+
+    /// Replaces the site file by the test site and `more`.
+    pub fn site(&self, more: &str) {
+        let path = self.path("etc/cias/site.toml");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, format!("{}{more}", include_str!("site.toml"))).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    }
+
+    /// Where a file of the node is.
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.tree.path().join(relative)
+    }
+
+    /// A file of the node, empty if it is not there.
+    pub fn read(&self, relative: &str) -> String {
+        std::fs::read_to_string(self.path(relative)).unwrap_or_default()
+    }
+
+    /// Runs `cias` on the node; it finds no command but the stand-ins.
+    pub fn cias(&self, args: &[&str], env: &[(&str, &str)]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_cias-firstboot"))
+            .arg("--root")
+            .arg(self.tree.path())
+            .args(args)
+            .env_clear()
+            .env("PATH", self.commands.path())
+            .env("ROOT", self.tree.path())
+            .envs(env.iter().copied())
+            .output()
+            .unwrap()
+    }
+
+    /// Runs `cias` and wants `code`; returns standard output and standard error.
+    pub fn wants(&self, code: i32, args: &[&str]) -> (String, String) {
+        let output = self.cias(args, &[]);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+        assert_eq!(output.status.code(), Some(code), "cias {args:?}:\n{stdout}{stderr}");
+        (stdout, stderr)
+    }
+
+    /// Every file and link below the node with its content or target, but what differs from run to run.
+    pub fn snapshot(&self) -> BTreeMap<PathBuf, String> {
+        let mut found = BTreeMap::new();
+        collect(self.tree.path(), self.tree.path(), &mut found);
+        found.retain(|path, _| {
+            !["calls", "var/log/cias/firstboot.log"].iter().any(|skip| path == Path::new(skip))
+        });
+        found
+    }
+}
+
+fn collect(root: &Path, folder: &Path, found: &mut BTreeMap<PathBuf, String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.strip_prefix(root).unwrap().to_owned();
+        if path.is_symlink() {
+            found.insert(name, std::fs::read_link(&path).unwrap().display().to_string());
+        } else if path.is_dir() {
+            collect(root, &path, found);
+        } else {
+            found.insert(name, String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned());
+        }
+    }
+}
