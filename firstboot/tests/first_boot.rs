@@ -23,6 +23,7 @@ fn the_founder_is_settled_and_a_second_boot_changes_nothing() {
     assert!(node.read("etc/postfix/main.cf").starts_with("myhostname=pve-rack-a-0-1.example.com\n"));
     assert!(!node.path("etc/network/interfaces.new").exists());
     assert!(node.path("etc/rc2.d/S20pve-cluster").is_symlink());
+    assert!(!node.path("var/lib/cias/held").exists());
     assert!(node.read("etc/issue").contains("web interface: https://10.254.0.1:8006/"));
     let calls = node.read("calls");
     let released: Vec<_> = calls.lines().filter(|line| line.starts_with("update-rc.d")).collect();

@@ -106,6 +106,9 @@ impl Step for HostName {
     }
 }
 
+/// What the package held back (overlay/debian/postinst); it would release them again when it is removed.
+const LIST: &str = "/var/lib/cias/held";
+
 /// Lets the held services start when their runlevel is entered.
 pub(super) struct Release;
 
@@ -115,15 +118,16 @@ impl Step for Release {
     }
 
     fn check(&self, system: &System) -> Result<Finding> {
-        let held = held(&system.root);
-        let todo = held.map(|service| format!("let {service} start in its runlevels")).collect();
-        Ok(Finding { todo, warnings: Vec::new() })
+        let held = held(&system.root).map(|service| format!("let {service} start in its runlevels"));
+        let list = system.root.has(LIST).then(|| format!("remove {LIST}"));
+        Ok(Finding { todo: held.chain(list).collect(), warnings: Vec::new() })
     }
 
     fn apply(&self, system: &System) -> Result<Vec<String>> {
         for service in held(&system.root) {
             system.runner.run(&Call::new("update-rc.d").args([service, "enable"]))?;
         }
+        files::remove(&system.root.path(LIST))?;
         Ok(Vec::new())
     }
 }

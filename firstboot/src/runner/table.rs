@@ -17,7 +17,8 @@ pub struct Row {
     pub package: &'static str,
     /// The package's version in wheezy.
     pub version: &'static str,
-    /// The options that may be used: `-x`, `--long`, or for programs with sub-commands the words themselves.
+    /// The options that may be used: `-x`, `--long`; for programs with sub-commands also those words, one of which each
+    /// call must have.
     pub options: &'static [&'static str],
 }
 
@@ -83,6 +84,10 @@ pub fn check(rows: &[Row], call: &Call) -> Result<()> {
             );
         }
     }
+    let mut words = row.options.iter().filter(|option| !option.starts_with('-')).peekable();
+    if words.peek().is_some() && !words.any(|word| call.arguments().iter().any(|arg| arg == word)) {
+        anyhow::bail!("`{}` has no sub-command that is in the table (runner/table.rs)", call.line());
+    }
     Ok(())
 }
 
@@ -100,6 +105,7 @@ mod tests {
         for (call, passes) in [
             (Call::new("/sbin/mkfs.ext3").args(["-F", "-L", "data", "/dev/sdb"]), true),
             (Call::new("udevadm").args(["settle", "--timeout=10"]), true),
+            (Call::new("udevadm").args(["monitor", "--timeout=10"]), false),
             (Call::new("lsblk").arg("--json"), false),
             (Call::new("ip").args(["-j", "link"]), false),
             (Call::new("mkfs.ext3").args(["-O", "metadata_csum"]), false),

@@ -1,7 +1,7 @@
 //! Against the trees of tests/fixtures/machines.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
