@@ -1,8 +1,23 @@
 //! Remasters the vendor ISO.
 
+pub mod binary;
+pub mod bootmenu;
+pub mod build;
 pub mod check;
 pub mod closure;
+pub mod copy;
 pub mod deb;
+pub mod family;
 pub mod firstboot_package;
+pub mod grow;
 pub mod init;
+pub mod inspect;
+pub mod interrupt;
 pub mod iso9660;
+pub mod manifest;
+pub mod packages;
+pub mod plan;
+pub mod probes;
+pub mod progress;
+pub mod verify;
+pub mod workplace;

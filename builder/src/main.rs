@@ -1,2 +1,64 @@
 //! The command `cias-builder`.
-fn main() {}
+
+mod cli;
+
+use anyhow::{Context, Result};
+use cias_builder::build::{self, Request};
+use cias_builder::inspect;
+use cias_builder::interrupt::Interrupt;
+use cias_builder::progress::Progress;
+use cias_firstboot::outcome::{Class, conclude};
+use clap::Parser;
+use cli::{BuildArgs, Cli, Command, InspectArgs};
+use serde::Serialize;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    conclude(match cli.command {
+        Command::Init(args) => cias_builder::init::init(&args),
+        Command::Check(args) => cias_builder::check::check(&args),
+        Command::Build(args) => run_build(args),
+        Command::Inspect(args) => run_inspect(&args),
+    })
+}
+
+fn run_build(args: BuildArgs) -> Result<()> {
+    let request = Request {
+        iso: args.iso,
+        site: args.site,
+        out: args.out,
+        packages: args.packages,
+        sha256: args.sha256,
+        force: args.force,
+        firstboot: args.firstboot,
+    };
+    let report = build::build(&request, Progress::new(), &Interrupt::install()?)?;
+    for warning in &report.warnings {
+        eprintln!("note: {warning}");
+    }
+    if args.json {
+        return print_json(&report);
+    }
+    println!("{}: {} bytes, SHA-256 {}, build {}", report.out, report.bytes, report.sha256, report.build_id);
+    Ok(())
+}
+
+fn run_inspect(args: &InspectArgs) -> Result<()> {
+    let report =
+        inspect::inspect(&args.iso, args.sha256.as_deref(), Progress::new(), &Interrupt::install()?)?;
+    if args.json {
+        print_json(&report)?;
+    } else {
+        print!("{}", report.text());
+    }
+    if report.usable {
+        return Ok(());
+    }
+    Err(Class::BadInput.error(format!("{} can't be used, the reasons are marked FATAL", args.iso.display())))
+}
+
+fn print_json(value: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(value).context("writing the result")?);
+    Ok(())
+}

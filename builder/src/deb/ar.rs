@@ -21,15 +21,24 @@ pub fn write(out: &mut impl Write, epoch: u64, members: &[(&str, &[u8])]) -> io:
     Ok(())
 }
 
-/// Splits an archive into its members. Lengths are checked against what is there.
-pub fn read(archive: &[u8]) -> Result<Vec<(String, &[u8])>> {
+/// Splits an archive into its members. Lengths are checked against what is there; where only the `start` of an
+/// archive is at hand, what is cut off is left out.
+pub fn read(archive: &[u8], start: bool) -> Result<Vec<(String, &[u8])>> {
     let Some(mut rest) = archive.strip_prefix(MAGIC) else { bail!("found no ar archive") };
     let mut members = Vec::new();
     while !rest.is_empty() {
-        let Some((header, tail)) = rest.split_at_checked(HEADER) else { bail!("found a cut ar header") };
+        let Some((header, tail)) = rest.split_at_checked(HEADER) else {
+            if start {
+                break;
+            }
+            bail!("found a cut ar header")
+        };
         let text = |from: usize, to: usize| String::from_utf8_lossy(&header[from..to]).trim_end().to_owned();
         let size: usize =
             text(48, 58).parse().map_err(|_| anyhow::anyhow!("found no size in an ar header"))?;
+        if start && size > tail.len() {
+            break;
+        }
         if &header[58..] != b"`\n" || size > tail.len() {
             bail!("found a damaged or cut ar member");
         }

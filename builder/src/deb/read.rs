@@ -10,12 +10,26 @@ use super::control::{Paragraph, parse};
 /// The largest control archive that is unpacked, in bytes; real ones have a few kilobytes.
 const LIMIT: u64 = 16 << 20;
 
+/// How much of a package is read to find its control archive, which comes first.
+const START: u64 = 4 << 20;
+
 /// The control paragraph of the package in `deb`; `name` is for errors.
 pub fn control(name: &str, deb: &[u8]) -> Result<Paragraph> {
+    find(name, deb, false)
+}
+
+/// The control paragraph of a package that may be large, of which only the start is read.
+pub fn control_of(name: &str, deb: impl Read) -> Result<Paragraph> {
+    let mut start = Vec::new();
+    deb.take(START).read_to_end(&mut start).with_context(|| format!("reading {name}"))?;
+    find(name, &start, true)
+}
+
+fn find(name: &str, deb: &[u8], start: bool) -> Result<Paragraph> {
     let bad = |what: String| {
         Class::BadInput.error(format!("{name}: {what}, wanted a Debian package that dpkg 1.16 reads"))
     };
-    let members = super::ar::read(deb).map_err(|error| bad(error.to_string()))?;
+    let members = super::ar::read(deb, start).map_err(|error| bad(error.to_string()))?;
     for (member, content) in &members {
         let kind = member.rsplit('.').next().unwrap_or_default();
         if member.starts_with("control.tar") || member.starts_with("data.tar") {

@@ -1,0 +1,176 @@
+//! `cias-builder build`: the vendor's image in, an image that installs unattended out.
+
+use crate::grow::{self, Dates};
+use crate::interrupt::Interrupt;
+use crate::iso9660::Image;
+use crate::manifest::{self, Manifest};
+use crate::plan::{self, BootFiles, Range};
+use crate::probes;
+use crate::progress::Progress;
+use crate::workplace::Workplace;
+use crate::{binary, closure, copy, deb, family, firstboot_package, packages, verify};
+use anyhow::{Context, Result};
+use cias_firstboot::outcome::Class;
+use cias_firstboot::region::{self, Payload};
+use cias_firstboot::runner::Host;
+use cias_firstboot::site;
+use serde::Serialize;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// The base system that the vendor's installer unpacks.
+const BASE: &str = "/proxmox/pve-base.tar";
+
+/// What to build.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The vendor's image.
+    pub iso: PathBuf,
+    /// The site file.
+    pub site: PathBuf,
+    /// Where the new image goes.
+    pub out: PathBuf,
+    /// Folders whose packages are added.
+    pub packages: Vec<PathBuf>,
+    /// SHA-256 that the vendor's image must have.
+    pub sha256: Option<String>,
+    /// Whether an existing image is replaced.
+    pub force: bool,
+    /// The static binary, if not the one found beside this program.
+    pub firstboot: Option<PathBuf>,
+}
+
+/// What was built.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The new image.
+    pub out: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// Name of the build; a server that it installed carries it.
+    pub build_id: String,
+    /// SHA-256 of the vendor's image.
+    pub source_sha256: String,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Builds. Nothing but the finished image is left behind, also after an error.
+pub fn build(request: &Request, progress: Progress, interrupt: &Interrupt) -> Result<Report> {
+    let out = request.out.display();
+    if request.out.symlink_metadata().is_ok() && !request.force {
+        return Err(Class::Refused.error(format!("{out} exists already; give --force to replace it")));
+    }
+    let (site, site_toml) = site::load(&request.site)?;
+    let binary = binary::load(request.firstboot.as_deref())?;
+    let runner = Host::unchecked(|_| ());
+    let xorriso = grow::version(&runner)?;
+    let source = Image::open(&request.iso)?;
+    let checked = Checked::new(&source)?;
+    let mut debs = packages::read_folders(&request.packages)?;
+    let own = firstboot_package::package(binary.clone(), env!("CARGO_PKG_VERSION"), checked.dates.epoch);
+    debs.push((own.file_name(), own.write()?));
+    check_closure(&source, &debs)?;
+    let name = &site.site.cluster_name;
+    let mut plan = plan::changes(&source, &checked.boot, name, binary, debs)?;
+    plan.add(manifest::VENDOR_SECTORS, 0o644, bytes_of(&source, &checked.overwritten)?);
+
+    let work = Workplace::new(&request.out)?;
+    let mut phase = progress.phase("copy", source.size());
+    let (sha256, bytes) = copy::copy_and_hash(&request.iso, &work.file, interrupt, &mut phase)?;
+    phase.done();
+    let mut warnings = checked.warnings;
+    match &request.sha256 {
+        Some(wanted) if !wanted.eq_ignore_ascii_case(&sha256) => {
+            return Err(Class::BadInput.error(format!(
+                "{} has the SHA-256 {sha256}, wanted {wanted}; get the image again",
+                request.iso.display()
+            )));
+        }
+        Some(_) => {}
+        None => warnings
+            .push(format!("the image was not checked; give --sha256 {sha256} next time if it is right")),
+    }
+
+    let described = manifest::Source {
+        sha256: &sha256,
+        bytes,
+        label: &source.volume().label,
+        installer: checked.installer,
+        kernel: &checked.kernel,
+    };
+    let manifest = Manifest::new(described, &xorriso, &plan, &checked.overwritten).to_bytes()?;
+    let build_id = manifest::build_id(&site.secrets.key, &manifest)?;
+    let payload = Payload { build_id: build_id.clone(), site_toml };
+    plan.add(manifest::PATH, 0o644, manifest);
+    plan.add(region::PATH, 0o600, region::encode(&payload)?);
+
+    let mut phase = progress.phase("write", plan.bytes());
+    grow::stage(&plan, &checked.dates, &work.stage)?;
+    interrupt.check()?;
+    grow::grow(&runner, &plan, &source, &checked.dates, &work.image, &work.stage)?;
+    phase.add(plan.bytes());
+    phase.done();
+
+    let made = Image::open(&work.image)?;
+    let mut phase = progress.phase("verify", plan.bytes());
+    verify::compare(&source, &made, &plan, &checked.boot, interrupt, &mut phase)
+        .context("reading the new image back, which is not what was wanted")?;
+    phase.done();
+    let mut phase = progress.phase("hash", made.size());
+    let (sha256_made, bytes) = copy::hash(&mut File::open(&work.image)?, interrupt, &mut phase)?;
+    phase.done();
+    work.finish(&request.out)?;
+    Ok(Report { out: out.to_string(), bytes, sha256: sha256_made, build_id, source_sha256: sha256, warnings })
+}
+
+/// What the probes said of a usable image.
+struct Checked {
+    boot: BootFiles,
+    kernel: String,
+    installer: Option<&'static str>,
+    dates: Dates,
+    overwritten: Vec<Range>,
+    warnings: Vec<String>,
+}
+
+impl Checked {
+    fn new(image: &Image) -> Result<Self> {
+        family::require_live_root(family::detect(image)?)?;
+        let survey = probes::survey(image);
+        survey.require_usable()?;
+        Ok(Self {
+            warnings: survey.notes(),
+            boot: survey.boot.context("finding the boot files")?,
+            kernel: survey.kernel.context("finding the kernel's version")?,
+            installer: survey.installer,
+            dates: Dates::of(image.volume()),
+            overwritten: plan::overwritten(image)?,
+        })
+    }
+}
+
+/// Does everything that the added packages need come with the image or with them?
+fn check_closure(image: &Image, debs: &[(String, Vec<u8>)]) -> Result<()> {
+    let base = image.get(BASE).ok_or_else(|| Class::BadInput.error(format!("the image has no {BASE}")))?;
+    let base = closure::base_status(image.reader(base)?)?;
+    let vendor: Vec<_> = image
+        .children(plan::PACKAGES)
+        .filter(|entry| Path::new(&entry.path).extension().is_some_and(|extension| extension == "deb"))
+        .map(|entry| deb::read::control_of(&entry.path, image.reader(entry)?))
+        .collect::<Result<_>>()?;
+    let added: Vec<_> =
+        debs.iter().map(|(name, bytes)| deb::read::control(name, bytes)).collect::<Result<_>>()?;
+    closure::check(&base, &vendor, &added)
+}
+
+/// The bytes of `ranges`, one after the other.
+fn bytes_of(image: &Image, ranges: &[Range]) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for range in ranges {
+        bytes.extend(image.raw(range.offset, range.bytes, range.bytes)?);
+    }
+    Ok(bytes)
+}
