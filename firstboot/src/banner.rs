@@ -86,7 +86,7 @@ mod tests {
             warnings: (1..=5).map(|number| format!("disk {number} was refused")).collect(),
         }];
         let status = Status::of(&journal, false);
-        let wanted = "\nCIAS 0.1.0: pve-a-0-1.example.com (founder, 10.254.0.1) is failed at step 1 of 1 of identity
+        let wanted = "\nCIAS 0.1.0: pve-a-0-1.example.com (founder, 10.254.0.1): failed at step 1 of 1 of identity
   step 1 of 1: write /etc/hosts
   reason: step 1 of 1: write \\\\dev x: broken
   warning: disk 1 was refused

@@ -110,6 +110,12 @@ impl Default for State {
 }
 
 impl State {
+    /// Does this node know who it is? A server that waits does not, whatever its steps did.
+    pub fn is_settled(&self) -> bool {
+        self.place.is_some()
+            && self.stage(crate::identity::STAGE).is_some_and(|stage| stage.progress.is_done())
+    }
+
     /// The stage of that name.
     pub fn stage(&self, name: &str) -> Option<&Stage> {
         self.stages.iter().find(|stage| stage.name == name)

@@ -10,7 +10,7 @@ use crate::node::{self, Stage};
 use crate::runner::Host;
 use crate::step::{Finding, Step};
 use crate::system::{Sysroot, System};
-use crate::{identity, journal, provision};
+use crate::{journal, provision};
 
 /// What would be done.
 #[derive(Clone, Debug, Serialize)]
@@ -56,8 +56,7 @@ pub fn plan(root: &Sysroot) -> Result<Planned> {
     let system = System { root: root.clone(), runner: &host, log: &log };
     let site = node::load_site(root)?;
     let plan = node::plan_identity(&site, &system)?;
-    let state = journal::read(root)?.unwrap_or_default();
-    let settled = state.stage(identity::STAGE).is_some_and(|stage| stage.progress.is_done());
+    let settled = journal::read(root)?.unwrap_or_default().is_settled();
     let stages = Stage::ALL
         .into_iter()
         .map(|stage| {

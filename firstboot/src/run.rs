@@ -74,7 +74,7 @@ fn stages(request: &Request, system: &System, journal: &mut Journal) -> Result<(
 
 /// A settled identity is left alone: the administrator may have changed the network since.
 fn settle_identity(again: bool, system: &System, journal: &mut Journal) -> Result<()> {
-    let is_settled = is_settled(journal);
+    let is_settled = journal.state().is_settled();
     if let (true, false, Some(place)) = (is_settled, again, &journal.state().place) {
         system.log.say(&format!("identity: settled as {} with {}", place.fqdn, place.address));
         return Ok(());
@@ -99,10 +99,6 @@ fn settle_identity(again: bool, system: &System, journal: &mut Journal) -> Resul
     }
 }
 
-fn is_settled(journal: &Journal) -> bool {
-    journal.state().stage(identity::STAGE).is_some_and(|stage| stage.progress.is_done())
-}
-
 /// Name and address are in the cluster's database from its first start on (docs/facts.md 9).
 fn refuse_another_place(plan: &Plan, journal: &Journal) -> Result<()> {
     let settled = journal.state().place.as_ref();
@@ -121,7 +117,7 @@ fn refuse_another_place(plan: &Plan, journal: &Journal) -> Result<()> {
 }
 
 fn provision(system: &System, journal: &mut Journal) -> Result<()> {
-    if !is_settled(journal) {
+    if !journal.state().is_settled() {
         return Err(Class::TryLater.error(
             "who this node is must be settled first: `cias status` tells why it is not, `cias run --stage identity` tries again",
         ));

@@ -136,7 +136,7 @@ impl Status {
                     self.stage.as_deref().unwrap_or("a stage")
                 )
             });
-        format!("CIAS {}: {name} ({}{address}) is {}{step}", self.version, self.role, self.state.word())
+        format!("CIAS {}: {name} ({}{address}): {}{step}", self.version, self.role, self.state.word())
     }
 }
 
@@ -238,7 +238,7 @@ mod tests {
         let text = Status::of(&journal_of(Progress::Warning, Some(Progress::Failed)), false).to_string();
         assert!(
             text.starts_with(
-                "CIAS 0.1.0: a node without a name (unsettled) is failed at step 2 of 2 of provision\n"
+                "CIAS 0.1.0: a node without a name (unsettled): failed at step 2 of 2 of provision\n"
             ),
             "{text}"
         );

@@ -90,7 +90,7 @@ fn a_failed_step_is_named_on_the_console_and_resumed() {
     let (_, stderr) = node.wants(1, &["run"]);
     assert!(stderr.contains("step 4 of 10: write /etc/hosts"), "{stderr}");
     assert!(node.read("etc/issue").contains("\n  reason: step 4 of 10: write /etc/hosts: "));
-    assert!(node.wants(0, &["status"]).0.contains("is failed at step 4 of 10 of identity"));
+    assert!(node.wants(0, &["status"]).0.contains("failed at step 4 of 10 of identity"));
     std::fs::remove_dir(node.path("etc/hosts")).unwrap();
     let (_, stderr) = node.wants(0, &["run"]);
     assert!(stderr.contains("identity: resuming at step 4 of 10"), "{stderr}");
