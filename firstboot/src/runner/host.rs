@@ -56,7 +56,7 @@ impl Runner for Host<'_> {
         match &result {
             Ok(output) if output.code == 0 => (self.log)(&format!("op({op}) finished")),
             Ok(output) => {
-                (self.log)(&format!("op({op}) exit code {}: {}", output.code, output.stderr.trim()));
+                (self.log)(&format!("op({op}) exit code {}: {}", output.code, output.complaint()));
             }
             Err(error) => (self.log)(&format!("op({op}) failed: {error:#}")),
         }
@@ -198,7 +198,7 @@ mod tests {
         let output = Host::unchecked(|_| ()).run(&call).unwrap();
         assert_eq!(output.stdout, "started\n");
         assert!(start.elapsed() < Duration::from_secs(15));
-        let daemon = Pid::from_raw(output.stderr.trim().parse().unwrap());
+        let daemon = Pid::from_raw(output.complaint().parse().unwrap());
         nix::sys::signal::kill(daemon, Signal::SIGKILL).unwrap();
     }
 

@@ -117,6 +117,15 @@ pub struct Output {
     pub stderr: String,
 }
 
+impl Output {
+    /// The last KiB of standard error on one line, for errors and logs.
+    pub fn complaint(&self) -> String {
+        let text = self.stderr.trim_end();
+        let start = text.char_indices().rev().take(1024).last().map_or(0, |(at, _)| at);
+        text[start..].replace('\n', "; ")
+    }
+}
+
 /// Runs commands. Standard input is empty unless the call gives some; both other streams are kept and not shown.
 pub trait Runner: Sync {
     /// Runs the call and returns its output whatever its exit code is. An error means that it could not be run,
@@ -128,14 +137,7 @@ pub trait Runner: Sync {
     fn run(&self, call: &Call) -> Result<Output> {
         let output = self.outcome(call)?;
         if output.code != 0 {
-            let tail = output.stderr.trim_end();
-            let start = tail.char_indices().rev().take(1024).last().map_or(0, |(at, _)| at);
-            anyhow::bail!(
-                "`{}` ended with exit code {}: {}",
-                call.line(),
-                output.code,
-                tail[start..].replace('\n', "; ")
-            );
+            anyhow::bail!("`{}` ended with exit code {}: {}", call.line(), output.code, output.complaint());
         }
         Ok(output)
     }
