@@ -1,8 +1,8 @@
 //! Every program and option that the node side uses, with the version that wheezy has.
 //!
 //! The target is Debian 7 with Proxmox VE 3.2 (docs/facts.md 1.1 and 3.5), and the installer's live root is made of
-//! the same packages; versions are those of the last Debian 7 release. What is not in here cannot be called: the tests run on a much newer userland, which would
-//! otherwise accept options that the target does not know.
+//! the same packages; versions are those of the last Debian 7 release. What is not in here cannot be called: the tests
+//! run on a much newer userland, which would otherwise accept options that the target does not know.
 
 use anyhow::Result;
 
