@@ -33,6 +33,15 @@ pub enum Command {
     Status(Output),
     /// Show what this machine is
     Facts(Output),
+    /// Install this server unattended; the installer's X starter runs it
+    #[command(hide = true)]
+    Install,
+    /// Choose the system disk, or refuse; clear it and write the answers
+    #[command(hide = true)]
+    Preinstall(Preinstall),
+    /// Finish the installed system: password, site, log and marker
+    #[command(hide = true)]
+    Postinstall(Postinstall),
 }
 
 /// Options of `run`.
@@ -55,6 +64,31 @@ pub struct Output {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `preinstall`.
+#[derive(Debug, Args)]
+pub struct Preinstall {
+    /// The site's region
+    #[arg(long, value_name = "FILE", default_value = crate::region::PATH)]
+    pub region: PathBuf,
+    /// Where the answers go
+    #[arg(long, value_name = "FILE", default_value = "/tmp/cias/answers.json")]
+    pub answers: PathBuf,
+    /// Print the decision and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Options of `postinstall`.
+#[derive(Debug, Args)]
+pub struct Postinstall {
+    /// Where the installed system is mounted
+    #[arg(long, value_name = "DIR", default_value = "/target")]
+    pub target: PathBuf,
+    /// The site's region
+    #[arg(long, value_name = "FILE", default_value = crate::region::PATH)]
+    pub region: PathBuf,
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::log::Log;
 use crate::runner::Host;
 use crate::status::Status;
 use crate::system::Sysroot;
-use crate::{plan, run};
+use crate::{install, plan, postinstall, preinstall, run};
 
 /// Does what the command line says.
 pub fn dispatch(cli: Cli) -> Result<()> {
@@ -30,6 +30,22 @@ pub fn dispatch(cli: Cli) -> Result<()> {
             let log = Log::silent();
             let report = Report::gather(&root, &Host::new(|line| log.note(line)))?;
             print(output.json, &report, || report.show())
+        }
+        Command::Install => install::install(),
+        Command::Preinstall(given) => {
+            let defaults = preinstall::Options::default();
+            let options = preinstall::Options {
+                region: given.region,
+                answers: given.answers,
+                dry_run: given.dry_run,
+                ..defaults
+            };
+            install::preinstall(&options)
+        }
+        Command::Postinstall(given) => {
+            let defaults = postinstall::Options::default();
+            let options = postinstall::Options { target: given.target, region: given.region, ..defaults };
+            postinstall::postinstall(&options, &Host::new(|line| eprintln!("{line}")))
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -15,11 +15,24 @@ use crate::failpoint;
 ///
 /// The mode is set while the file is still empty, so that a secret is never readable by others.
 pub fn write(path: &Path, bytes: impl AsRef<[u8]>, mode: u32) -> Result<()> {
+    replace(path, bytes.as_ref(), mode, None)
+}
+
+/// As [`write()`], but the file, which must be there, keeps its mode and its owner.
+pub fn rewrite(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    let found = std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?;
+    replace(path, bytes.as_ref(), found.mode() & 0o7777, Some((found.uid(), found.gid())))
+}
+
+fn replace(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32, u32)>) -> Result<()> {
     let shown = path.display();
     failpoint::hit(&format!("write {shown} before"));
     let temporary = temporary_beside(path);
-    let written = write_temporary(&temporary, bytes.as_ref(), mode)
-        .map(|()| failpoint::hit(&format!("rename onto {shown} before")))
+    let written = write_temporary(&temporary, bytes, mode)
+        .and_then(|()| match owner {
+            Some((user, group)) => chown(&temporary, Some(user), Some(group)).context("setting its owner"),
+            None => Ok(()),
+        })
         .and_then(|()| std::fs::rename(&temporary, path).with_context(|| format!("renaming onto {shown}")));
     if written.is_err() {
         // The first error is the one to report; the leftover may not even exist.

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::disks::DataDisks;
 use crate::facts::disks::Source;
 use crate::facts::{Hardware, minimum, report};
 use crate::site::Site;
@@ -12,8 +13,8 @@ use crate::system::System;
 pub const STAGE: &str = "provision";
 
 /// The stage's steps for `site`, in their order.
-pub fn steps(_site: &Site) -> Vec<Box<dyn Step>> {
-    vec![Box::new(Minimum)]
+pub fn steps(site: &Site) -> Vec<Box<dyn Step>> {
+    vec![Box::new(Minimum), Box::new(DataDisks(site.disks.clone()))]
 }
 
 /// Names what the machine lacks to be a Master. A weak machine is still a node, so nothing is to be done about it.

@@ -3,6 +3,8 @@
 mod stack;
 mod sysfs;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

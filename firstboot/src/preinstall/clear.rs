@@ -1,0 +1,114 @@
+//! Takes one disk out of use and clears the old signatures at both of its ends and at those of its partitions.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::fcntl::OFlag;
+
+use crate::facts::disks::Disk;
+use crate::failpoint;
+use crate::outcome::Class;
+use crate::runner::Call;
+use crate::signatures::END;
+use crate::system::System;
+
+/// How often the kernel is asked to read the partition table again; udev may hold a partition open for a moment.
+const ATTEMPTS: u32 = 10;
+
+/// Stops the volume groups `groups`, all of which lie on this disk alone, and the arrays on it.
+pub fn deactivate(system: &System, disk: &Disk, groups: &[String]) -> Result<()> {
+    for group in groups {
+        system.runner.run(&Call::new("vgchange").args(["-an", group.as_str()]))?;
+    }
+    for array in disk.holders.iter().filter(|name| name.starts_with("md")) {
+        // The installer's root may lack mdadm; this is what `mdadm --stop` asks the kernel for.
+        let state = system.root.path(&format!("/sys/block/{array}/md/array_state"));
+        failpoint::hit(&format!("stop {array} before"));
+        std::fs::write(&state, "clear")
+            .with_context(|| format!("stopping {array} by {}", state.display()))?;
+        failpoint::hit(&format!("stop {array} after"));
+    }
+    settle(system);
+    Ok(())
+}
+
+/// Overwrites both ends of every partition and then of the disk, and has the kernel forget the partitions. `disk` is
+/// what the facts say now; whatever uses it makes this a refusal before the first byte.
+pub fn clear(system: &System, disk: &Disk) -> Result<()> {
+    let shown = disk.path.display();
+    if disk.in_use() {
+        return Err(Class::Refused.error(format!(
+            "{shown} is still in use by {}: nothing was written; stop that by hand, then start again",
+            disk.mounts.iter().chain(&disk.holders).cloned().collect::<Vec<_>>().join(", ")
+        )));
+    }
+    // The kernel grants this only if nothing at all has claimed the disk or a part of it.
+    let exclusive = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlag::O_EXCL.bits())
+        .open(system.root.path(&disk.path.to_string_lossy()))
+        .map_err(|error| {
+            Class::Refused.error(format!(
+                "{shown} can't be had for this installation alone ({error}): nothing was written; find out what \
+                 uses it, then start again"
+            ))
+        })?;
+    for part in &disk.partitions {
+        let path = system.root.path(&part.path.to_string_lossy());
+        let mut file = OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .with_context(|| format!("opening {}", part.path.display()))?;
+        wipe_ends(&mut file, &part.path, part.size)?;
+    }
+    let mut file = exclusive;
+    wipe_ends(&mut file, &disk.path, disk.size)?;
+    drop(file);
+    forget_partitions(system, disk)
+}
+
+/// The one place of the installer that writes to a raw disk: zeroes over the first and the last MiB.
+///
+/// That takes in GPT's second copy, every version of md's superblock and all four ZFS labels but for parts that say
+/// nothing alone (`crate::signatures`).
+fn wipe_ends(file: &mut File, path: &Path, size: u64) -> Result<()> {
+    let shown = path.display();
+    let head = size.min(END);
+    let tail = size.saturating_sub(END).max(head);
+    failpoint::hit(&format!("wipe {shown} before"));
+    for (at, length) in [(tail, size - tail), (0, head)] {
+        let zeroes = vec![0; usize::try_from(length)?];
+        file.seek(SeekFrom::Start(at))
+            .and_then(|_| file.write_all(&zeroes))
+            .with_context(|| format!("clearing {length} bytes at {at} of {shown}"))?;
+        failpoint::hit(&format!("wipe {shown} at {at}"));
+    }
+    file.sync_all().with_context(|| format!("syncing {shown}"))?;
+    failpoint::hit(&format!("wipe {shown} after"));
+    Ok(())
+}
+
+fn forget_partitions(system: &System, disk: &Disk) -> Result<()> {
+    let call = Call::new("blockdev").args(["--rereadpt".into(), disk.path.to_string_lossy()]);
+    let mut last = None;
+    for _ in 0..ATTEMPTS {
+        settle(system);
+        match system.runner.run(&call) {
+            Ok(_) => return Ok(()),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| anyhow::anyhow!("no attempt was made")))
+        .with_context(|| format!("having the kernel forget the partitions of {}", disk.path.display()))
+}
+
+/// Waits until udev is done with what was closed or removed; it opens devices then. No udev, no waiting.
+fn settle(system: &System) {
+    let call = Call::new("udevadm").args(["settle", "--timeout=10"]).limit(Duration::from_secs(30));
+    let _ = system.runner.run(&call);
+}

@@ -1,0 +1,203 @@
+//! What happens before the vendor's installer starts: choose the system disk, refuse or clear it, write the answers.
+
+mod answers;
+pub mod choose;
+pub mod clear;
+mod guards;
+pub mod marker;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+pub use answers::{Answers, Tables, answers};
+
+use crate::console::Console;
+use crate::facts::disks::{Disk, Source};
+use crate::files;
+use crate::outcome::Class;
+use crate::region::{self, Payload};
+use crate::runner::Call;
+use crate::site::{DiskFilter, Site, Who};
+use crate::system::System;
+
+/// Everything that the installer's own root, which is read-only, can't hold.
+pub const WORK: &str = "/tmp/cias";
+
+/// What is wanted of this run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The site's region.
+    pub region: PathBuf,
+    /// Where the answers go.
+    pub answers: PathBuf,
+    /// Where file systems are mounted for a look.
+    pub look: PathBuf,
+    /// Print the decision and change nothing.
+    pub dry_run: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            region: region::PATH.into(),
+            answers: Path::new(WORK).join("answers.json"),
+            look: Path::new(WORK).join("look"),
+            dry_run: false,
+        }
+    }
+}
+
+/// What the words of the kernel line ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// `cias.reinstall`: a finished installation may be overwritten.
+    pub reinstall: bool,
+    /// `cias.countdown=N`: seconds, instead of the site's.
+    pub countdown: Option<u16>,
+}
+
+impl Words {
+    /// Reads the kernel line. A countdown that is no number is the site's: a slip of the fingers must not shorten it.
+    pub fn parse(line: &str) -> Self {
+        let mut words = line.split_whitespace();
+        Self {
+            reinstall: words.clone().any(|word| word == "cias.reinstall"),
+            countdown: words.find_map(|word| word.strip_prefix("cias.countdown=")?.parse().ok()),
+        }
+    }
+}
+
+/// What to do, decided: nothing was written yet.
+#[derive(Debug)]
+pub struct Decision {
+    /// The system disk.
+    pub disk: Disk,
+    /// Volume groups to stop first; all of them lie on that disk alone.
+    pub groups: Vec<String>,
+    /// One line for each disk seen.
+    pub table: Vec<String>,
+    /// The answers, without the password.
+    pub answers: Answers,
+    /// Seconds in which a person can stop it.
+    pub countdown: u16,
+}
+
+/// Reads the site's region.
+pub fn payload(path: &Path) -> Result<(Payload, Site)> {
+    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    let payload = region::decode(&bytes)?;
+    let site = payload.site()?;
+    Ok((payload, site))
+}
+
+/// Decides, or refuses. Only reads, but for mounting file systems read-only for a moment.
+pub fn decide(system: &System, source: &Source, who: &Who, options: &Options) -> Result<Decision> {
+    let (payload, site) = payload(&options.region)?;
+    let words = Words::parse(&system.root.text("/proc/cmdline")?);
+    let machine = site.machine(who)?;
+    let tables = Tables {
+        country: system.root.text("/proxmox/country.dat")?,
+        zones: system.root.text("/usr/share/zoneinfo/zone.tab")?,
+    };
+    let mut answers = answers(&site, machine, who, &tables)?;
+    let filter = machine.and_then(|machine| machine.disk.as_ref()).unwrap_or(&site.install.disk);
+    let (disk, table) = choose(source, filter)?;
+    for line in &table {
+        system.log.note(line);
+    }
+    let vgs = Call::new("vgs").args(["--noheadings", "--separator", ",", "-o", "vg_name,pv_name"]);
+    let groups = guards::guard_groups(&disk, &system.runner.run(&vgs)?.stdout)?;
+    let markers = marker::find(system, &disk, &options.look)?;
+    guards::guard_installation(&disk, &markers, &payload.build_id, words.reinstall)?;
+    answers.disk = disk.path.to_string_lossy().into_owned();
+    let countdown = words.countdown.unwrap_or(site.install.countdown);
+    Ok(Decision { disk, groups, table, answers, countdown })
+}
+
+fn choose(source: &Source, filter: &DiskFilter) -> Result<(Disk, Vec<String>)> {
+    let disks = source.disks()?;
+    let choice = choose::choose(&disks, filter);
+    let disk = choice.disk()?;
+    guards::guard(disk, &disks)?;
+    Ok((disk.clone(), choice.table))
+}
+
+/// Does what was decided, after the countdown.
+pub fn apply(
+    system: &System,
+    source: &Source,
+    console: &mut Console,
+    decision: &Decision,
+    options: &Options,
+) -> Result<()> {
+    let disk = &decision.disk;
+    console.say(&format!(
+        "\ncias: this server is installed now. ALL DATA ON {} IS LOST.\n{}",
+        disk.describe(),
+        decision.table.join("\n")
+    ));
+    console.countdown(
+        &format!("Press any key to stop. Erasing {} in", disk.path.display()),
+        decision.countdown,
+    )?;
+    clear::deactivate(system, disk, &decision.groups)?;
+    let now = source.disks()?;
+    let now =
+        now.iter().find(|now| now.path == disk.path && now.size == disk.size && now.serial == disk.serial);
+    let now = now.ok_or_else(|| {
+        Class::Refused.error(format!(
+            "{} is no longer the disk that was chosen: nothing was written; start again",
+            disk.path.display()
+        ))
+    })?;
+    clear::clear(system, now)?;
+    system.log.say(&format!("{} is cleared", disk.describe()));
+    write_answers(&decision.answers, &options.answers)
+}
+
+/// Prints the decision, as `--dry-run` does.
+pub fn show(decision: &Decision) -> String {
+    let groups = decision.groups.iter().map(|group| format!("stop the volume group {group}\n"));
+    let groups = groups.collect::<Vec<_>>().concat();
+    format!(
+        "{}\n{groups}clear {} after {} s and install {} there\n",
+        decision.table.join("\n"),
+        decision.disk.describe(),
+        decision.countdown,
+        decision.answers.fqdn
+    )
+}
+
+/// The installer's page wants a password; this one is thrown away, the site's hash replaces it before the target is
+/// unmounted.
+fn write_answers(answers: &Answers, path: &Path) -> Result<()> {
+    let mut random = [0; 16];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut random))
+        .context("reading /dev/urandom for a password")?;
+    let password = random.iter().map(|byte| char::from(b'a' + byte % 16)).collect();
+    let answers = Answers { password, ..answers.clone() };
+    if let Some(folder) = path.parent() {
+        files::make_folder(folder, 0o700)?;
+    }
+    files::write(path, serde_json::to_string(&answers)?, 0o600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_the_kernel_line_are_read_as_wholes() {
+        for (line, reinstall, countdown) in [
+            ("quiet cias.auto", false, None),
+            ("cias.auto cias.reinstall cias.countdown=3", true, Some(3)),
+            ("xcias.reinstall cias.countdown=soon", false, None),
+            ("cias.reinstall=1", false, None),
+        ] {
+            assert_eq!(Words::parse(line), Words { reinstall, countdown }, "{line}");
+        }
+    }
+}
