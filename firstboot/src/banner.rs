@@ -1,10 +1,11 @@
 //! What a person in front of the console sees: above the login prompt, and as lines while the machine comes up.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use anyhow::Result;
 use minijinja::context;
 
+use crate::console::Console;
 use crate::files;
 use crate::render::render;
 use crate::status::{Overall, Status};
@@ -21,14 +22,12 @@ pub fn show(system: &System, status: &Status) -> Result<()> {
     let lines = lines(status);
     files::write_if_changed(&system.root.path(FILE), text(status, &lines)?, 0o644)?;
     system.log.say(&status.headline());
-    // A run by a person has said so already; a boot's standard error may go to a pipe that nobody reads in time.
+    // A person who runs it has just read it; the output of a boot may be seen on one console only, or on none.
     if !std::io::stderr().is_terminal() {
-        let opened = std::fs::OpenOptions::new().write(true).open(system.root.path("/dev/console"));
-        if let Ok(mut console) = opened {
-            let text: String = lines.iter().flat_map(|line| ["\r\ncias:   ", line]).collect();
-            // No console, or one that hung up, must not fail a node that is well.
-            let _ = write!(console, "\r\ncias: {}{text}\r\n", status.headline());
-        }
+        let kernel_line = system.root.text("/proc/cmdline").unwrap_or_default();
+        let text: String = lines.iter().flat_map(|line| ["\ncias:   ", line]).collect();
+        Console::open(&system.root.path("/dev"), &kernel_line)
+            .say(&format!("\ncias: {}{text}", status.headline()));
     }
     Ok(())
 }

@@ -24,24 +24,16 @@ pub struct Row {
 
 /// The table, sorted by program.
 pub const TABLE: &[Row] = &[
-    Row { program: "bash", package: "bash", version: "4.2", options: &["-l"] },
     Row { program: "blockdev", package: "util-linux", version: "2.20.1", options: &["--rereadpt"] },
-    Row { program: "chroot", package: "coreutils", version: "8.13", options: &[] },
-    Row { program: "dmsetup", package: "dmsetup", version: "1.02.74", options: &["remove", "--retry"] },
     Row { program: "ethtool", package: "ethtool", version: "3.4.2", options: &["-P"] },
     Row { program: "hostname", package: "hostname", version: "3.11", options: &["-F"] },
-    Row { program: "ifconfig", package: "net-tools", version: "1.60", options: &[] },
-    Row { program: "ip", package: "iproute", version: "20120521", options: &["-o"] },
-    Row { program: "mdadm", package: "mdadm", version: "3.2.5", options: &["--stop"] },
     Row {
         program: "mkfs.ext3",
         package: "e2fsprogs",
         version: "1.42.5",
-        options: &["-F", "-q", "-m", "-L", "-i", "-J", "-E", "-U"],
+        options: &["-F", "-q", "-m", "-L", "-i", "-J", "-E"],
     },
     Row { program: "mount", package: "mount", version: "2.20.1", options: &["-n", "-t", "-o"] },
-    Row { program: "proxinstall", package: "pve-installer", version: "3.1", options: &[] },
-    Row { program: "pveversion", package: "pve-manager", version: "3.2", options: &[] },
     Row { program: "sync", package: "coreutils", version: "8.13", options: &[] },
     Row {
         program: "udevadm",
@@ -50,18 +42,13 @@ pub const TABLE: &[Row] = &[
         options: &["info", "--query", "--path", "settle", "--timeout"],
     },
     Row { program: "umount", package: "mount", version: "2.20.1", options: &["-n"] },
-    Row {
-        program: "update-rc.d",
-        package: "sysv-rc",
-        version: "2.88",
-        options: &["enable", "disable", "defaults", "remove"],
-    },
-    Row { program: "vgchange", package: "lvm2", version: "2.02.95", options: &["-a", "-an"] },
+    Row { program: "update-rc.d", package: "sysv-rc", version: "2.88", options: &["enable"] },
+    Row { program: "vgchange", package: "lvm2", version: "2.02.95", options: &["-an"] },
     Row {
         program: "vgs",
         package: "lvm2",
         version: "2.02.95",
-        options: &["--noheadings", "--separator", "--unquoted", "-o", "--units", "--nosuffix"],
+        options: &["--noheadings", "--separator", "-o"],
     },
 ];
 
@@ -93,11 +80,53 @@ pub fn check(rows: &[Row], call: &Call) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
     use super::*;
 
     #[test]
     fn the_table_is_sorted_and_has_no_double() {
         assert!(TABLE.windows(2).all(|pair| pair[0].program < pair[1].program));
+    }
+
+    /// The part of a source file that ships.
+    fn shipped(path: &Path) -> String {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned()
+    }
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if !["tests.rs", "testing.rs", "fake.rs"].iter().any(|skip| path.ends_with(skip)) {
+                found.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn the_sources_call_just_what_the_table_lists_and_start_nothing_past_the_runner() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut files = Vec::new();
+        sources(&root, &mut files);
+        let mut called = BTreeSet::new();
+        let mut starting = BTreeSet::new();
+        for file in files {
+            let text = shipped(&file);
+            for rest in text.split("Call::new(\"").skip(1) {
+                called.insert(rest.split('"').next().unwrap().to_owned());
+            }
+            if text.contains("Command::new(") {
+                starting.insert(file.strip_prefix(&root).unwrap().display().to_string());
+            }
+        }
+        let listed: BTreeSet<String> = TABLE.iter().map(|row| row.program.to_owned()).collect();
+        assert_eq!(called, listed);
+        // The shell for a person, the vendor's installer with its progress, and the runner itself.
+        assert_eq!(starting.into_iter().collect::<Vec<_>>(), ["console.rs", "install.rs", "runner/host.rs"]);
     }
 
     #[test]
