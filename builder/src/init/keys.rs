@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result};
 use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use p256::SecretKey;
 use p256::elliptic_curve::sec1::ToEncodedPoint;
-use p256::pkcs8::LineEnding;
 
 /// An ECDSA P-256 key pair.
 pub struct Pair {
@@ -22,18 +22,22 @@ pub fn pair(comment: &str) -> Result<Pair> {
             break secret;
         }
     };
-    let pem = secret
-        .to_sec1_pem(LineEnding::LF)
-        .map_err(|error| anyhow::anyhow!("writing a key as PEM: {error}"))?;
-    let private = pem.to_string();
     let point = secret.public_key().to_encoded_point(false);
+    // RFC 5915 with the curve's name and the public key in it, as OpenSSL writes it; all lengths are fixed on P-256.
+    let mut der = b"\x30\x77\x02\x01\x01\x04\x20".to_vec();
+    der.extend(secret.to_bytes());
+    der.extend(b"\xa0\x0a\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\xa1\x44\x03\x42\x00");
+    der.extend(point.as_bytes());
+    let body = STANDARD.encode(der);
+    let lines: Vec<&str> = (0..body.len()).step_by(64).map(|at| &body[at..body.len().min(at + 64)]).collect();
+    let private =
+        format!("-----BEGIN EC PRIVATE KEY-----\n{}\n-----END EC PRIVATE KEY-----\n", lines.join("\n"));
     let mut blob = Vec::new();
     for part in [&b"ecdsa-sha2-nistp256"[..], b"nistp256", point.as_bytes()] {
         blob.extend(u32::try_from(part.len()).context("measuring a key")?.to_be_bytes());
         blob.extend(part);
     }
-    let public =
-        format!("ecdsa-sha2-nistp256 {} {comment}", base64::engine::general_purpose::STANDARD.encode(blob));
+    let public = format!("ecdsa-sha2-nistp256 {} {comment}", STANDARD.encode(blob));
     Ok(Pair { private, public })
 }
 

@@ -1,10 +1,15 @@
 //! The lab's network: a namespace of its own with one bridge, to which every NIC of every guest is plugged.
 
+use std::path::Path;
+
 use anyhow::Result;
 use cias_firstboot::runner::{Call, Host, Output, Runner};
 
 /// The address of the lab itself on the segment; guests take it for their gateway.
 pub const GATEWAY: &str = "10.0.0.254";
+
+/// What the names of our namespaces begin with; the process id follows.
+const PREFIX: &str = "cias-lab-";
 
 /// A network namespace that is gone when this is dropped.
 pub struct Net {
@@ -15,7 +20,8 @@ pub struct Net {
 impl Net {
     /// A new namespace with a bridge `lan` that carries [`GATEWAY`] and answers nothing else: no DHCP, no DNS.
     pub fn new() -> Result<Self> {
-        let net = Self { name: format!("cias-lab-{}", std::process::id()), host: Host::unchecked(|_| ()) };
+        let net = Self { name: format!("{PREFIX}{}", std::process::id()), host: Host::unchecked(|_| ()) };
+        net.remove_left_over()?;
         net.host.run(&Call::new("ip").args(["netns", "add", &net.name]))?;
         for line in [
             "link set lo up",
@@ -26,6 +32,18 @@ impl Net {
             net.run(&Call::new("ip").args(line.split(' ')))?;
         }
         Ok(net)
+    }
+
+    /// Removes namespaces of labs that were killed: their names end in the id of a process that is gone.
+    fn remove_left_over(&self) -> Result<()> {
+        let listed = self.host.run(&Call::new("ip").args(["netns", "list"]))?.stdout;
+        for name in listed.lines().filter_map(|line| line.split_whitespace().next()) {
+            let gone = |id: &str| !Path::new("/proc").join(id).exists();
+            if name.strip_prefix(PREFIX).is_some_and(gone) {
+                self.host.run(&Call::new("ip").args(["netns", "delete", name]))?;
+            }
+        }
+        Ok(())
     }
 
     /// Plugs a new tap device into the bridge.

@@ -18,6 +18,7 @@ pub const STANDINS: &[(&str, &str)] = &[
     ("/etc/network/interfaces", include_str!("../../standins/interfaces")),
     ("/usr/bin/xinit", include_str!("../../standins/xinit")),
     ("/proxmox/country.dat", include_str!("../../standins/country.dat")),
+    ("/sbin/parted", include_str!("../../standins/parted")),
     ("/init", include_str!("../../standins/init")),
 ];
 
@@ -84,6 +85,7 @@ fn fill(shop: &Shop, parts: &Parts, tree: &Path) -> Result<()> {
     shop.shell(&format!(
         "cd {shown} && ln -sf /proc/mounts etc/mtab && ln -sf /tmp/resolv.conf etc/resolv.conf"
     ))?;
+    shop.shell(&format!("mv {shown}/sbin/parted {shown}/sbin/parted.real"))?;
     for (path, text) in STANDINS.iter().filter(|(path, _)| *path != "/init") {
         let mode = if text.starts_with("#!") { 0o755 } else { 0o644 };
         put(tree, path, mode, text)?;

@@ -1,0 +1,107 @@
+//! `cias-builder init` and `check`, as a user runs them.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const HASH: &str =
+    "$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/";
+
+fn builder(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cias-builder")).args(args).current_dir(folder).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn init(folder: &Path) -> Output {
+    builder(folder, &["init", "--mail", "a@example.com", "--password-hash", HASH, "--accept-eula"])
+}
+
+#[test]
+fn a_fresh_site_is_for_its_owner_only_and_passes_the_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = init(folder.path());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let mode = std::fs::metadata(folder.path().join("site.toml")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let output = builder(folder.path(), &["check", "site.toml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("founder   pve-rack-a-0-1.example.com at 10.254.0.1"));
+}
+
+#[test]
+fn the_plan_as_json_carries_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    init(folder.path());
+    let json = text(&builder(folder.path(), &["check", "--json", "site.toml"]).stdout);
+    let site = std::fs::read_to_string(folder.path().join("site.toml")).unwrap();
+    let key = site.lines().find_map(|line| line.strip_prefix("key = ")).unwrap().trim_matches('"');
+    for secret in [key, HASH, "PRIVATE KEY"] {
+        assert!(site.contains(secret) && !json.contains(secret), "{secret} in {json}");
+    }
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["plan"]["pool"]["nodes"], 495);
+}
+
+#[test]
+fn ssh_reads_the_private_keys_and_gives_the_same_public_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    init(folder.path());
+    let site: toml_edit::DocumentMut =
+        std::fs::read_to_string(folder.path().join("site.toml")).unwrap().parse().unwrap();
+    for name in ["join_key", "enrol_host_key"] {
+        let secrets = &site["site"]["secrets"];
+        let private = folder.path().join(name);
+        std::fs::write(&private, secrets[name].as_str().unwrap()).unwrap();
+        std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let output = Command::new("ssh-keygen").arg("-y").arg("-f").arg(&private).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let wanted = secrets[&format!("{name}_public")].as_str().unwrap();
+        assert!(wanted.starts_with(text(&output.stdout).trim()), "{name}");
+    }
+}
+
+#[test]
+fn an_existing_site_is_never_replaced_by_chance() {
+    let folder = tempfile::tempdir().unwrap();
+    init(folder.path());
+    let before = std::fs::read(folder.path().join("site.toml")).unwrap();
+    let output = init(folder.path());
+    assert_eq!(output.status.code(), Some(5));
+    assert!(text(&output.stderr).contains("--force"), "{}", text(&output.stderr));
+    assert_eq!(std::fs::read(folder.path().join("site.toml")).unwrap(), before);
+}
+
+#[test]
+fn findings_are_listed_and_end_with_bad_input() {
+    let folder = tempfile::tempdir().unwrap();
+    init(folder.path());
+    let path = folder.path().join("site.toml");
+    let site = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, site.replace("mail = \"a@example.com\"", "mail = \"nobody\"") + "\n[watch]\n")
+        .unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let output = builder(folder.path(), &["check", "site.toml"]);
+    assert_eq!(output.status.code(), Some(3));
+    let errors = text(&output.stderr);
+    for wanted in [
+        "found mode 0644, wanted 0600",
+        "site.mail: found \"nobody\"",
+        "watch: found a section that nothing uses",
+        "3 finding(s)",
+    ] {
+        assert!(errors.contains(wanted), "{wanted} in {errors}");
+    }
+}
+
+#[test]
+fn a_bad_hash_names_the_command_that_makes_a_good_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let output =
+        builder(folder.path(), &["init", "--mail", "a@example.com", "--password-hash", "$y$j9T$abc$def"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stderr).contains("openssl passwd -6"), "{}", text(&output.stderr));
+    assert!(!folder.path().join("site.toml").exists());
+}
