@@ -13,7 +13,7 @@ leave() {
     while read -r device _; do
         case $device in /dev/*) swapoff "$device" ;; esac
     done </proc/swaps
-    for point in /dev /target /tmp /var/tmp /var/log /var/run /var/lib/xkb /proc /sys; do
+    for point in /target /tmp /var/tmp /var/log /var/run /var/lib/xkb /proc /sys /dev; do
         umount -l -n "$point" >/dev/null 2>&1
     done
     exit 0

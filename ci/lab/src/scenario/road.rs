@@ -96,7 +96,7 @@ impl<'l> Road<'l> {
         let start = Instant::now();
         let mut guest =
             Guest::start(&self.net, &self.machine, Some(&self.iso), &self.folder.join("install"))?;
-        guest.wait_for("cias: installed", INSTALL)?;
+        guest.wait_for("cias: installation done", INSTALL)?;
         guest.wait_for_end(Duration::from_mins(5))?;
         eprintln!("lab: installed in {} s", start.elapsed().as_secs());
         Ok(())
