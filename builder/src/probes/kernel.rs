@@ -1,5 +1,5 @@
 //! The kernel that boots must be the one that is packaged: the vendor's installer makes an initramfs for
-//! `uname -r` in the new system (docs/facts.md 0.8).
+//! `uname -r` in the new system (docs/facts.md 3.6).
 
 use super::{Finding, Level};
 use crate::iso9660::{Entry, Image};
