@@ -41,6 +41,8 @@ pub struct Machine {
     pub nics: Vec<String>,
     /// Is there a video card?
     pub video: bool,
+    /// Are cables in the NICs?
+    pub link: bool,
 }
 
 /// A running server; dropped, it is switched off as by a power cut.
@@ -133,7 +135,11 @@ impl<'n> Guest<'n> {
         })?;
         let console = connected.context("QEMU opened no console within 30 s")?;
         drain(&console)?;
-        Ok(Self { net, taps, qemu, console, folder: folder.to_owned(), name: machine.name.clone() })
+        let guest = Self { net, taps, qemu, console, folder: folder.to_owned(), name: machine.name.clone() };
+        for index in 0..if machine.link { 0 } else { machine.nics.len() } {
+            guest.qmp("set_link", &json!({"name": format!("nic{index}"), "up": false}))?;
+        }
+        Ok(guest)
     }
 
     /// What the console showed so far, without colours and control characters.

@@ -31,6 +31,12 @@ enum Command {
     },
     /// Installs and boots one server and prints the node's status
     Run {
+        /// Blank data disks
+        #[arg(long, default_value_t = 2)]
+        disks: u8,
+        /// NICs
+        #[arg(long, default_value_t = 2)]
+        nics: u8,
         #[command(flatten)]
         with: With,
     },
@@ -62,7 +68,9 @@ fn main() -> ExitCode {
     conclude(match cli.command {
         Command::Base { installer } => base::ensure(&base::Options { work: cli.work, installer })
             .map(|base| println!("{}", base.iso.display())),
-        Command::Run { with } => prepare(&cli.work, with).and_then(|lab| lab::scenario::demo(&lab)),
+        Command::Run { disks, nics, with } => {
+            prepare(&cli.work, with).and_then(|lab| lab::scenario::demo(&lab, disks, nics))
+        }
         Command::Test { names, .. } if names == ["list"] => {
             for each in ALL {
                 println!("{:14} {}{}", each.name, each.shows, if each.ci { " (CI)" } else { "" });

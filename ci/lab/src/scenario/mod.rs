@@ -3,6 +3,7 @@
 mod asserts;
 mod labels;
 mod one_node;
+mod probes;
 pub mod road;
 
 use std::path::PathBuf;
@@ -49,6 +50,24 @@ pub const ALL: &[Scenario] = &[
         run: one_node::used_disk,
     },
     Scenario {
+        name: "no-network",
+        shows: "installed without DHCP and without a cable in any NIC (probe 12)",
+        ci: false,
+        run: probes::no_network,
+    },
+    Scenario {
+        name: "no-video",
+        shows: "installed without a video card (probe 13)",
+        ci: false,
+        run: probes::no_video,
+    },
+    Scenario {
+        name: "two-disks",
+        shows: "the boot loader goes to the chosen disk, the second of the firmware (probe 15)",
+        ci: false,
+        run: probes::two_disks,
+    },
+    Scenario {
         name: "not-founder",
         shows: "a server that the site does not pin waits, says so, and boots to a login prompt",
         ci: true,
@@ -80,9 +99,16 @@ impl Scenario {
 }
 
 /// Installs and boots one server, and prints its status as an operator would see it.
-pub fn demo(lab: &Lab) -> Result<()> {
-    let road = road::Road::prepare(lab, "demo", crate::site::FOUNDER, |_| ())?;
-    road.scribble("FOREIGN", 0, &[0xa5; 4096])?;
+///
+/// It has `disks` blank data disks and `nics` NICs.
+pub fn demo(lab: &Lab, disks: u8, nics: u8) -> Result<()> {
+    let mut road = road::Road::prepare(lab, "demo", crate::site::FOUNDER, |_| ())?;
+    road.machine.disks.retain(|disk| disk.boot);
+    for number in 1..=disks {
+        let disk = road::disk(&road.folder, &format!("DATA{number}"), 2, false)?;
+        road.machine.disks.push(disk);
+    }
+    road.machine.nics = (1..=nics).map(|number| format!("52:54:00:ca:00:{number:02x}")).collect();
     road.install()?;
     let mut guest = road.boot()?;
     asserts::settled(&road, &mut guest)?;

@@ -9,7 +9,8 @@ use crate::site::{FOUNDER, SYSTEM};
 
 /// Installed without video, without DHCP and onto the second BIOS disk; then everything that the first boot must have done.
 pub fn one_node(lab: &Lab) -> Result<()> {
-    let road = Road::prepare(lab, "one-node", FOUNDER, |_| ())?;
+    let mut road = Road::prepare(lab, "one-node", FOUNDER, |_| ())?;
+    road.machine.video = false;
     // Somebody's data, in the middle of a disk without any table or file system.
     road.scribble("FOREIGN", 0, &[0xa5; 4096])?;
     road.scribble("FOREIGN", 700 << 20, b"somebody's data")?;

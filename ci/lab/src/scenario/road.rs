@@ -24,6 +24,14 @@ pub const BOOT: Duration = Duration::from_mins(6);
 
 const GIB: u64 = 1 << 30;
 
+/// An empty disk of `gib` GiB in `folder`; `boot` makes the firmware start from it.
+pub fn disk(folder: &Path, serial: &str, gib: u64, boot: bool) -> Result<Disk> {
+    let image = folder.join(format!("{serial}.raw"));
+    crate::base::remove(&image)?;
+    File::create(&image).and_then(|file| file.set_len(gib * GIB)).context("making a disk")?;
+    Ok(Disk { image, serial: serial.to_owned(), boot })
+}
+
 /// A site, its image, and a server that can be switched on.
 pub struct Road<'l> {
     lab: &'l Lab,
@@ -54,25 +62,18 @@ impl<'l> Road<'l> {
         let iso = folder.join("cluster.iso");
         site::remaster(&lab.programs, &lab.base, &site, &iso)?;
         eprintln!("lab: {name}: image made in {:.1} s", start.elapsed().as_secs_f32());
-        let disk = |serial: &str, gib: u64, boot: bool| -> Result<Disk> {
-            let image = folder.join(format!("{serial}.raw"));
-            crate::base::remove(&image)?;
-            File::create(&image).and_then(|file| file.set_len(gib * GIB)).context("making a disk")?;
-            Ok(Disk { image, serial: serial.to_owned(), boot })
-        };
-        let disks = vec![
-            disk("DATA1", 2, false)?,
-            disk(SYSTEM, 8, true)?,
-            disk("DATA2", 3, false)?,
-            disk("FOREIGN", 2, false)?,
-        ];
+        let disks = [("DATA1", 2), (SYSTEM, 8), ("DATA2", 3), ("FOREIGN", 2)]
+            .map(|(serial, gib)| disk(&folder, serial, gib, serial == SYSTEM))
+            .into_iter()
+            .collect::<Result<Vec<_>>>()?;
         let machine = Machine {
             name: "node".into(),
             serial: serial.into(),
             memory: 1024,
             disks,
             nics: vec!["52:54:00:ca:00:01".into(), "52:54:00:ca:00:02".into()],
-            video: false,
+            video: true,
+            link: true,
         };
         Ok(Self { lab, folder, site, iso, machine, net: Net::new()? })
     }
