@@ -74,10 +74,14 @@ pub fn live_root_tree(root: &Path) {
     put(root, "etc/lvm/lvm.conf", 0o644, b"devices { }\n");
     put(root, "proxmox/pve-base.tar", 0o644, &base_tar());
     put(root, "proxmox/pve-base.cnt", 0o644, b"3\n");
-    let country = "map:de:German:de:de.kmap.gz:de:nodeadkeys:\nde:Germany:de:ftp.de.debian.org:\n";
+    let country = "map:de:German:de:de.kmap.gz:de:nodeadkeys:\nde:Germany:de:mirror.example.com:\n";
     put(root, "proxmox/country.dat", 0o644, country.as_bytes());
     let package = format!("proxmox/packages/pve-kernel-{KERNEL}_2.6.32-121_amd64.deb");
     put(root, &package, 0o644, &deb(&format!("pve-kernel-{KERNEL}"), "2.6.32-121"));
+    for (name, version) in [("pve-cluster", "3.0-12"), ("pve-manager", "3.2-1")] {
+        let path = format!("proxmox/packages/{name}_{version}_amd64.deb");
+        put(root, &path, 0o644, &deb(name, version));
+    }
     put(root, ".cd-info", 0o644, b"product='pve'\nrelease='3.2'\n");
     put(root, ".pve-cd-id.txt", 0o644, b"0123456789abcdef0123456789abcdef0123\n");
     put(root, "usr/share/large", 0o644, &b"a line that compresses well\n".repeat(20_000));
@@ -102,8 +106,10 @@ pub fn master(directory: &Path, tree: &Path) -> PathBuf {
         .arg(&image)
         .args(["-volid", "PVE", "-joliet", "on", "-map"])
         .arg(tree)
-        .arg("/")
-        .args(["-set_filter_r", "--zisofs", "/usr", "--"]);
+        .arg("/");
+    if tree.join("usr").exists() {
+        xorriso.args(["-set_filter_r", "--zisofs", "/usr", "--"]);
+    }
     if tree.join("boot/isolinux/isolinux.bin").exists() {
         xorriso.args(["-boot_image", "isolinux", "dir=/boot/isolinux"]);
         xorriso.args(["-boot_image", "isolinux", "system_area=/usr/lib/ISOLINUX/isohdpfx.bin"]);
@@ -182,7 +188,10 @@ pub fn deb(name: &str, version: &str) -> Vec<u8> {
 /// The base system: its dpkg status and nothing else.
 fn base_tar() -> Vec<u8> {
     let status = "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.13-38\n\n\
-        Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.16.12\n";
+        Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.16.12\n\n\
+        Package: bridge-utils\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.5-6\n\n\
+        Package: e2fsprogs\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.42.5-1.1\n\n\
+        Package: ifenslave-2.6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.1.0-20\n";
     tar_of(&[("./var/lib/dpkg/status", status.as_bytes())])
 }
 
