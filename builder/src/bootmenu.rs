@@ -10,7 +10,9 @@ pub const AUTO_WORD: &str = "cias.auto";
 /// Tenths of a second until the default label starts: time to choose another.
 const TIMEOUT: u32 = 100;
 /// Settings of the vendor's file that would override ours wherever they stand.
-const OVERRIDDEN: [&str; 5] = ["default", "timeout", "totaltimeout", "ontimeout", "prompt"];
+const OVERRIDDEN: [&str; 6] = ["default", "timeout", "totaltimeout", "ontimeout", "prompt", "display"];
+/// File with the text above the prompt, beside the menu.
+pub const NOTICE: &str = "cias.txt";
 
 /// A parsed configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +115,7 @@ impl Menu {
 
 /// The new configuration: a head with our label, then the vendor's text. In that text only the settings which
 /// would override the head are turned into comments, and `serial`, which must come first, moves up.
-pub fn render(vendor: &str, site: &str) -> Result<String> {
+pub fn render(vendor: &str) -> Result<String> {
     let menu = parse(vendor);
     if menu.labels.iter().any(|label| label.name.eq_ignore_ascii_case(LABEL)) {
         return Err(Class::BadInput
@@ -132,11 +134,7 @@ pub fn render(vendor: &str, site: &str) -> Result<String> {
         format!("prompt {}", u8::from(!menu.graphical)),
         format!("timeout {TIMEOUT}"),
         format!("ontimeout {LABEL}"),
-        format!(
-            "say CIAS site {site}: this server is INSTALLED WITHOUT A QUESTION in {} seconds.",
-            TIMEOUT / 10
-        ),
-        "say Type another label (linux, debug, ...) or switch the power off to stop.".to_owned(),
+        format!("display {NOTICE}"),
         String::new(),
     ]);
     lines.extend(label_lines(normal));
@@ -147,6 +145,17 @@ pub fn render(vendor: &str, site: &str) -> Result<String> {
         format!("{mark}{line}")
     }));
     Ok(lines.join("\n") + "\n")
+}
+
+/// The text above the prompt: what happens by itself, when, and how to stop it.
+pub fn notice(vendor: &str, site: &str) -> String {
+    let labels: Vec<String> = parse(vendor).labels.into_iter().map(|label| label.name).collect();
+    format!(
+        "\r\nCIAS, site {site}: in {} seconds this server INSTALLS ITSELF WITHOUT A QUESTION.\r\n\
+         Any key stops the clock. Then: {LABEL} to install, or the vendor's own: {}\r\n\r\n",
+        TIMEOUT / 10,
+        labels.join(", ")
+    )
 }
 
 fn label_lines(normal: &Label) -> Vec<String> {
@@ -166,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_new_label_starts_what_the_normal_one_starts() {
-        let text = render(PLAIN, "x").unwrap();
+        let text = render(PLAIN).unwrap();
         let menu = parse(&text);
         assert_eq!(menu.default.as_deref(), Some("cias"));
         assert_eq!(menu.labels[0].name, "cias");
@@ -177,14 +186,14 @@ mod tests {
 
     #[test]
     fn serial_stays_first_and_vendor_settings_become_comments() {
-        let text = render(PLAIN, "x").unwrap();
+        let text = render(PLAIN).unwrap();
         assert!(text.starts_with("serial 0 115200\n"), "{text}");
         assert!(
             text.contains("# vendor: timeout 50\n") && text.contains("# vendor: DEFAULT linux\n"),
             "{text}"
         );
         assert!(text.ends_with("label linux\n  kernel linux26\n  append initrd=initrd.img rw quiet\nlabel debug\n  kernel linux26\n  append initrd=initrd.img rw proxdebug\n"));
-        assert!(text.contains("\ndisplay pve.txt\n"));
+        assert!(text.contains("# vendor: display pve.txt\n") && text.contains("\ndisplay cias.txt\n"));
     }
 
     #[test]
@@ -213,13 +222,14 @@ mod tests {
 
     #[test]
     fn a_menu_program_stays_and_times_out_into_our_label() {
-        let text = render("default vesamenu.c32\nlabel linux\nkernel k\nappend initrd=i\n", "x").unwrap();
+        let text = render("default vesamenu.c32\nlabel linux\nkernel k\nappend initrd=i\n").unwrap();
         assert!(text.starts_with("default vesamenu.c32\nprompt 0\ntimeout 100\nontimeout cias\n"), "{text}");
+        assert!(notice(PLAIN, "site X").contains("linux, debug"));
     }
 
     #[test]
     fn an_image_that_is_ours_already_is_refused() {
-        let ours = render(PLAIN, "x").unwrap();
-        assert!(render(&ours, "x").is_err());
+        let ours = render(PLAIN).unwrap();
+        assert!(render(&ours).is_err());
     }
 }

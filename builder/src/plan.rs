@@ -144,11 +144,15 @@ pub fn changes(
             "the image has a folder {FOLDER} already, so it was made by cias-builder; use the vendor's ISO"
         )));
     }
-    let menu = bootmenu::render(&menu_text(image, boot)?, site)?;
+    let vendor = menu_text(image, boot)?;
+    let menu = bootmenu::render(&vendor)?;
     let mut plan = Plan::default();
     plan.replace(image, XINIT, 0o755, OUR_XINIT.into())?;
     plan.replace(image, INTERFACES, 0o644, OUR_INTERFACES.into())?;
     plan.replace(image, &boot.menu, 0o644, menu.into_bytes())?;
+    let folder = boot.menu.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let notice = bootmenu::notice(&vendor, site);
+    plan.add(&format!("{folder}/{}", bootmenu::NOTICE), 0o644, notice.into_bytes());
     plan.add("/cias/cias-firstboot", 0o755, binary);
     for (path, text) in PERL {
         plan.add(path, 0o644, text.into());

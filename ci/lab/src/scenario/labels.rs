@@ -14,6 +14,7 @@ use crate::site::FOUNDER;
 pub fn vendor_label(lab: &Lab) -> Result<()> {
     let road = Road::prepare(lab, "vendor-label", FOUNDER, |_| ())?;
     let mut guest = road.boot_image()?;
+    guest.wait_for("INSTALLS ITSELF WITHOUT A QUESTION", Duration::from_mins(2))?;
     guest.wait_for("boot: ", Duration::from_mins(2))?;
     guest.send("linux\r")?;
     guest.wait_for("LAB vendor xinit started with: -- -dpi 96", BOOT)?;
