@@ -14,7 +14,7 @@ pub const STAGE: &str = "provision";
 
 /// The stage's steps for `site`, in their order.
 pub fn steps(site: &Site) -> Vec<Box<dyn Step>> {
-    vec![Box::new(Minimum), Box::new(DataDisks(site.disks.clone()))]
+    vec![Box::new(Minimum), Box::new(DataDisks::new(site))]
 }
 
 /// Names what the machine lacks to be a Master. A weak machine is still a node, so nothing is to be done about it.

@@ -1,11 +1,15 @@
 //! Formats and mounts what the plan says. Decides nothing.
 
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::fstab::Fstab;
-use super::{FOLDER, Item, LABEL, Verdict};
+use super::{FOLDER, Item, LABEL, Verdict, owner};
 use crate::files;
 use crate::preinstall::clear;
 use crate::runner::Call;
@@ -15,32 +19,39 @@ use crate::system::System;
 /// How long one `mkfs.ext3` may take: a large, slow disk needs minutes even with few inodes.
 const LIMIT: Duration = Duration::from_hours(1);
 
-/// Formats all of `items` at the same time, and returns a sentence for each that failed: a dead disk must not keep
-/// the others from serving.
-pub fn format(system: &System, items: &[&Item], wanted: &site::Disks) -> Vec<String> {
-    // Only what the threads need: the log and the runner are shared, each disk has its own commands.
-    let failures: Vec<Option<String>> = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            items.iter().map(|item| scope.spawn(move || format_one(system, item, wanted))).collect();
-        let outcome = |(thread, item): (std::thread::ScopedJoinHandle<Result<()>>, &&Item)| {
+/// A sentence for each disk that failed, by its path.
+type Failures = BTreeMap<PathBuf, String>;
+
+/// Formats all of `items` at the same time. A dead disk must not keep the others from serving.
+pub fn format(system: &System, items: &[&Item], wanted: &site::Disks, key: &str) -> Failures {
+    thread::scope(|scope| {
+        let threads: Vec<_> = items
+            .iter()
+            .map(|item| (item, scope.spawn(move || format_one(system, item, wanted, key))))
+            .collect();
+        let outcome = |(item, thread): (&&Item, thread::ScopedJoinHandle<Result<()>>)| {
             let error = match thread.join() {
                 Ok(Ok(())) => return None,
                 Ok(Err(error)) => format!("{error:#}"),
                 Err(_) => "its thread panicked".to_owned(),
             };
-            Some(format!("{} could not be formatted: {error}", item.disk.describe()))
+            let sentence = format!("{} could not be formatted: {error}", item.disk.describe());
+            Some((item.disk.path.clone(), sentence))
         };
-        threads.into_iter().zip(items).map(outcome).collect()
-    });
-    failures.into_iter().flatten().collect()
+        threads.into_iter().filter_map(outcome).collect()
+    })
 }
 
-fn format_one(system: &System, item: &Item, wanted: &site::Disks) -> Result<()> {
+fn format_one(system: &System, item: &Item, wanted: &site::Disks, key: &str) -> Result<()> {
     let name = item.name.as_deref().unwrap_or_default();
+    let mut random = [0; 8];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut random))
+        .context("reading /dev/urandom for a UUID")?;
     // Whatever mkfs does not overwrite, such as a second partition table at the end, would be found again.
     clear::clear(system, &item.disk)?;
     let call = Call::new("mkfs.ext3")
-        .args(["-F", "-q", "-m", "0", "-L", &format!("{LABEL}{name}")])
+        .args(["-F", "-q", "-m", "0", "-L", &format!("{LABEL}{name}"), "-U", &owner::new_uuid(key, random)?])
         .args(["-i", &wanted.inode_ratio.to_string(), "-J", &format!("size={}", wanted.journal_mib)])
         .args(["-E", "nodiscard", &*item.disk.path.to_string_lossy()]);
     system.runner.run(&call.limit(LIMIT))?;
@@ -48,34 +59,32 @@ fn format_one(system: &System, item: &Item, wanted: &site::Disks) -> Result<()> 
     Ok(())
 }
 
-/// Enters all of `items`, which carry our file systems, into fstab and mounts them.
-pub fn mount(system: &System, items: &[Item]) -> Result<Vec<String>> {
+/// Enters those of `items` that carry our file systems into fstab and mounts them. Returns what could not be mounted.
+pub fn mount(system: &System, items: &[Item]) -> Result<Failures> {
     let mut fstab = Fstab::parse(&system.root.text("/etc/fstab")?);
-    for item in items {
-        if let (Verdict::Reuse { uuid, .. }, Some(name)) = (&item.verdict, &item.name) {
-            files::make_folder(&system.root.path(&format!("{FOLDER}/{name}")), 0o755)?;
+    let mut failures = Failures::new();
+    let ours = || items.iter().filter(|item| matches!(item.verdict, Verdict::Reuse { .. }));
+    for item in ours() {
+        if let (Verdict::Reuse { uuid, .. }, Some(name), Some(point)) =
+            (&item.verdict, &item.name, item.point())
+        {
+            files::make_folder(&system.root.path(&point), 0o755)?;
             fstab.add(uuid, name);
         }
     }
-    files::write_if_changed(&system.root.path("/etc/fstab"), fstab.text(), 0o644)?;
-    let mut warnings = Vec::new();
-    for item in items {
-        let Some(name) = &item.name else { continue };
-        let point = format!("{FOLDER}/{name}");
-        if item.disk.mounts.contains(&point) {
-            continue;
-        }
-        let call = Call::new("mount").args([
-            "-t",
-            "ext3",
-            "-o",
-            "noatime",
-            &item.disk.path.to_string_lossy(),
-            &point,
-        ]);
+    let path = system.root.path("/etc/fstab");
+    if !std::fs::read_to_string(&path).is_ok_and(|found| found == fstab.text()) {
+        files::rewrite(&path, fstab.text())?;
+    }
+    for item in ours().filter(|item| !item.is_mounted()) {
+        let Some(point) = item.point() else { continue };
+        let call = Call::new("mount")
+            .args(["-t", "ext3", "-o", "noatime"])
+            .args([item.disk.path.to_string_lossy(), system.root.path(&point).to_string_lossy()]);
         if let Err(error) = system.runner.run(&call) {
-            warnings.push(format!("{} could not be mounted at {point}: {error:#}", item.disk.describe()));
+            let sentence = format!("{} could not be mounted at {point}: {error:#}", item.disk.describe());
+            failures.insert(item.disk.path.clone(), sentence);
         }
     }
-    Ok(warnings)
+    Ok(failures)
 }

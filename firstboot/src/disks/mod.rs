@@ -1,19 +1,24 @@
 //! Data disks: every blank one becomes an ext3 file system below `/data`, everything else is left alone and named.
 //!
 //! A file system lies on the whole disk, without a partition table: there is nothing to align, and a disk that is
-//! replaced by a larger one needs no table. It is found by its UUID, and named by its label.
+//! replaced by a larger one needs no table. It is found by its UUID, and named by its label. docs/disks.md says more.
 
 mod apply;
 pub mod decide;
 mod fstab;
+pub mod owner;
+#[cfg(test)]
+mod tests;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
 use crate::facts::disks::{Disk, Source};
 use crate::files;
-use crate::site;
+use crate::site::{self, Site};
 use crate::step::{Finding, Step};
 use crate::system::System;
 
@@ -23,7 +28,7 @@ use fstab::Fstab;
 /// Where data disks are mounted.
 pub const FOLDER: &str = "/data";
 
-/// Disks whose formatting was begun: after a power cut they are neither blank nor ours.
+/// Disks whose formatting was begun and has not come to its end: after a power cut they are neither blank nor ours.
 const BEGUN: &str = "/var/lib/cias/formatting.json";
 
 /// What is to be done with one disk.
@@ -37,34 +42,57 @@ pub struct Item {
     pub name: Option<String>,
 }
 
-/// What is to be done with all disks; pure.
-pub fn plan(disks: &[Disk], policy: &Policy, fstab: &Fstab, begun: &[Begun]) -> Vec<Item> {
-    let verdicts: Vec<(&Disk, Verdict)> = disks
-        .iter()
-        .map(|disk| (disk, decide(disk, disks, policy, begun.contains(&Begun::of(disk)))))
-        .collect();
-    let mut taken: Vec<String> = fstab.names();
-    let mut named = Vec::new();
-    for (disk, verdict) in verdicts {
-        let name = match &verdict {
-            Verdict::Refuse(_) | Verdict::System => None,
-            Verdict::Reuse { uuid, label } => fstab.name_of(uuid).or_else(|| {
-                let own = label.trim_start_matches(LABEL).to_owned();
-                Some(if taken.contains(&own) { next_name(&taken) } else { own })
-            }),
-            Verdict::Format => Some(next_name(&taken)),
-        };
-        taken.extend(name.clone());
-        named.push(Item { disk: disk.clone(), verdict, name });
+impl Item {
+    /// Mount point, as long as there is a name.
+    fn point(&self) -> Option<String> {
+        self.name.as_ref().map(|name| format!("{FOLDER}/{name}"))
     }
-    named
+
+    fn is_mounted(&self) -> bool {
+        self.point().is_some_and(|point| self.disk.mounts.contains(&point))
+    }
+}
+
+/// What is to be done with all disks; pure.
+///
+/// A file system keeps the name that fstab or else its label gives it. New ones get the first free `diskN`, in the order
+/// of the disks' names; a name in fstab stays taken even while its disk is away.
+pub fn plan(disks: &[Disk], policy: &Policy, taken: &BTreeMap<String, String>, begun: &[Begun]) -> Vec<Item> {
+    let verdicts: Vec<Verdict> =
+        disks.iter().map(|disk| decide(disk, disks, policy, begun.contains(&Begun::of(disk)))).collect();
+    let mut names: Vec<String> = taken.values().cloned().collect();
+    // Those that have a name come first, so that no new disk takes it.
+    let mut given: Vec<Option<String>> = vec![None; disks.len()];
+    for (at, verdict) in verdicts.iter().enumerate() {
+        if let Verdict::Reuse { uuid, label } = verdict {
+            let name = taken.get(uuid).cloned().unwrap_or_else(|| free_name(label, &names));
+            names.push(name.clone());
+            given[at] = Some(name);
+        }
+    }
+    for (at, _) in verdicts.iter().enumerate().filter(|(_, verdict)| **verdict == Verdict::Format) {
+        let name = next_name(&names);
+        names.push(name.clone());
+        given[at] = Some(name);
+    }
+    let whole = disks.iter().zip(verdicts).zip(given);
+    whole.map(|((disk, verdict), name)| Item { disk: disk.clone(), verdict, name }).collect()
+}
+
+/// The name in the label, unless it is taken or is no plain name.
+fn free_name(label: &str, taken: &[String]) -> String {
+    let own = label.strip_prefix(LABEL).unwrap_or_default();
+    let plain = !own.is_empty() && own.chars().all(|c| c.is_ascii_alphanumeric());
+    let free = plain && !taken.iter().any(|name| name == own);
+    if free { own.to_owned() } else { next_name(taken) }
 }
 
 fn next_name(taken: &[String]) -> String {
-    (1..=u32::MAX)
-        .map(|number| format!("disk{number}"))
-        .find(|name| !taken.contains(name))
-        .unwrap_or_default()
+    let mut number = 1_u32;
+    while taken.contains(&format!("disk{number}")) {
+        number += 1;
+    }
+    format!("disk{number}")
 }
 
 /// A disk whose formatting was begun.
@@ -83,13 +111,41 @@ impl Begun {
 }
 
 /// The step of the stage *provision* that brings the data disks up.
-pub struct DataDisks(pub site::Disks);
+pub struct DataDisks {
+    wanted: site::Disks,
+    key: String,
+    also: Vec<String>,
+    /// What went wrong in this run, by the path of the disk. Such a disk is a warning and no longer a thing to do; the
+    /// next boot tries it again.
+    failed: Mutex<BTreeMap<PathBuf, String>>,
+}
 
 impl DataDisks {
+    /// The data disks as `site` wants them.
+    pub fn new(site: &Site) -> Self {
+        let failed = Mutex::new(BTreeMap::new());
+        Self { wanted: site.disks.clone(), key: site.secrets.key.clone(), also: Vec::new(), failed }
+    }
+
+    /// Counts devices of these names as disks although they have no hardware behind them.
+    #[must_use]
+    pub fn with(self, also: Vec<String>) -> Self {
+        Self { also, ..self }
+    }
+
     fn look(&self, system: &System) -> Result<Vec<Item>> {
-        let disks = Source::machine(system.runner).below(&system.root).disks()?;
-        let fstab = Fstab::parse(&system.root.text("/etc/fstab")?);
-        Ok(plan(&disks, &Policy::of(&self.0), &fstab, &begun(system)?))
+        let source = Source { also: self.also.clone(), ..Source::machine(system.runner).below(&system.root) };
+        let names = Fstab::parse(&system.root.text("/etc/fstab")?).names();
+        let policy = Policy::of(&self.wanted, &self.key, names.keys().cloned().collect());
+        Ok(plan(&source.disks()?, &policy, &names, &begun(system)?))
+    }
+
+    fn failed(&self) -> BTreeMap<PathBuf, String> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, failures: BTreeMap<PathBuf, String>) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).extend(failures);
     }
 }
 
@@ -100,13 +156,14 @@ fn begun(system: &System) -> Result<Vec<Begun>> {
     serde_json::from_str(&system.root.text(BEGUN)?).with_context(|| format!("reading {BEGUN}"))
 }
 
-/// One sentence for each disk that is refused.
-fn refusals(items: &[Item]) -> Vec<String> {
-    let refused = items.iter().filter_map(|item| match &item.verdict {
-        Verdict::Refuse(reason) => Some(format!("{} is not used: {reason}", item.disk.describe())),
-        _ => None,
-    });
-    refused.collect()
+/// Remembers what is being formatted.
+fn remember(system: &System, items: &[&Item]) -> Result<()> {
+    let path = system.root.path(BEGUN);
+    if items.is_empty() {
+        return files::remove(&path);
+    }
+    let list: Vec<Begun> = items.iter().map(|item| Begun::of(&item.disk)).collect();
+    files::write(&path, serde_json::to_string(&list)?, 0o600)
 }
 
 impl Step for DataDisks {
@@ -115,106 +172,45 @@ impl Step for DataDisks {
     }
 
     fn check(&self, system: &System) -> Result<Finding> {
-        let items = self.look(system)?;
-        let fstab = Fstab::parse(&system.root.text("/etc/fstab")?);
-        let mut todo = Vec::new();
-        for item in &items {
-            let Some(name) = &item.name else { continue };
-            let (shown, mounted) =
-                (item.disk.describe(), item.disk.mounts.contains(&format!("{FOLDER}/{name}")));
+        let fstab = Fstab::parse(&system.root.text("/etc/fstab")?).names();
+        let failed = self.failed();
+        let mut finding = Finding::default();
+        for item in self.look(system)? {
+            let (shown, point) = (item.disk.describe(), item.point().unwrap_or_default());
+            if let Some(failure) = failed.get(&item.disk.path) {
+                finding.warnings.push(failure.clone());
+                continue;
+            }
             match &item.verdict {
                 Verdict::Format => {
-                    todo.push(format!("format {shown} as ext3 and mount it at {FOLDER}/{name}"));
+                    finding.todo.push(format!("format {shown} as ext3 and mount it at {point}"));
                 }
-                Verdict::Reuse { uuid, .. } if !mounted || fstab.name_of(uuid).is_none() => {
-                    todo.push(format!("mount {shown}, which is ours, at {FOLDER}/{name}"));
+                Verdict::Reuse { uuid, .. } if !item.is_mounted() || !fstab.contains_key(uuid) => {
+                    finding.todo.push(format!("mount {shown}, which is ours, at {point}"));
                 }
-                _ => {}
+                Verdict::Refuse(reason) => finding.warnings.push(format!("{shown} is not used: {reason}")),
+                Verdict::Reuse { .. } | Verdict::System => {}
             }
         }
-        Ok(Finding { todo, warnings: refusals(&items) })
+        Ok(finding)
     }
 
     fn apply(&self, system: &System) -> Result<Vec<String>> {
         let items = self.look(system)?;
         let format: Vec<&Item> = items.iter().filter(|item| item.verdict == Verdict::Format).collect();
-        let mut warnings = refusals(&items);
         if !format.is_empty() {
-            let list: Vec<Begun> = format.iter().map(|item| Begun::of(&item.disk)).collect();
-            files::write(&system.root.path(BEGUN), serde_json::to_string(&list)?, 0o600)?;
-            warnings.extend(apply::format(system, &format, &self.0));
+            remember(system, &format)?;
+            let failures = apply::format(system, &format, &self.wanted, &self.key);
+            let left: Vec<&Item> =
+                format.into_iter().filter(|item| failures.contains_key(&item.disk.path)).collect();
+            remember(system, &left)?;
+            self.note(failures);
         }
-        let items = self.look_again(system, &items)?;
-        warnings.extend(apply::mount(system, &items)?);
-        files::remove(&system.root.path(BEGUN))?;
-        Ok(warnings)
-    }
-}
-
-impl DataDisks {
-    /// The disks as they are after formatting; each keeps the name that it got in the plan.
-    fn look_again(&self, system: &System, before: &[Item]) -> Result<Vec<Item>> {
+        let failed = self.failed();
         let mut items = self.look(system)?;
-        for item in &mut items {
-            let planned = before.iter().find(|known| known.disk.path == item.disk.path);
-            if let (Some(known), Some(_)) = (planned, &item.name) {
-                item.name = known.name.clone().or(item.name.take());
-            }
-        }
-        items.retain(|item| matches!(item.verdict, Verdict::Reuse { .. }));
-        Ok(items)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::facts::disks::Contents;
-    use crate::facts::disks::testing::{disk, signature};
-    use crate::signatures::{Kind, Signature};
-
-    fn policy() -> Policy {
-        Policy { wipe: decide::Wipe::Blank, models: Vec::new() }
-    }
-
-    fn ours(name: &str, uuid: &str, label: &str) -> Disk {
-        let found = Signature {
-            uuid: Some(uuid.into()),
-            label: Some(format!("{LABEL}{label}")),
-            ..signature(Kind::Ext3)
-        };
-        Disk { contents: Contents::Read(vec![found]), ..disk(name, 8) }
-    }
-
-    fn names(disks: &[Disk], fstab: &str) -> Vec<Option<String>> {
-        plan(disks, &policy(), &Fstab::parse(fstab), &[]).into_iter().map(|item| item.name).collect()
-    }
-
-    #[test]
-    fn new_disks_get_the_first_free_names_and_known_ones_keep_theirs() {
-        let system = Disk { system: true, ..disk("sda", 8) };
-        let disks = [system, disk("sdb", 8), ours("sdc", "u-1", "disk1"), disk("sdd", 8)];
-        let some = |name: &str| Some(name.to_owned());
-        assert_eq!(
-            names(&disks, "UUID=u-1 /data/disk1 ext3 x 0 0\n"),
-            [None, some("disk2"), some("disk1"), some("disk3")]
-        );
-    }
-
-    #[test]
-    fn a_disk_of_ours_from_another_node_gets_a_name_that_is_free() {
-        let disks = [ours("sdb", "u-1", "disk1"), ours("sdc", "u-2", "disk1")];
-        let fstab = "UUID=u-1 /data/disk1 ext3 x 0 0\n";
-        assert_eq!(names(&disks, fstab), [Some("disk1".into()), Some("disk2".into())]);
-    }
-
-    #[test]
-    fn a_disk_on_which_formatting_was_cut_off_is_formatted_again() {
-        let half = Disk { contents: Contents::Read(vec![signature(Kind::Unknown)]), ..disk("sdb", 8) };
-        let items = plan(std::slice::from_ref(&half), &policy(), &Fstab::parse(""), &[Begun::of(&half)]);
-        assert_eq!(items[0].verdict, Verdict::Format);
-        let larger = Disk { size: half.size + 512, ..half.clone() };
-        let items = plan(&[larger], &policy(), &Fstab::parse(""), &[Begun::of(&half)]);
-        assert!(matches!(items[0].verdict, Verdict::Refuse(_)), "another disk in the same place");
+        items.retain(|item| !failed.contains_key(&item.disk.path));
+        self.note(apply::mount(system, &items)?);
+        // What failed is told by the check that follows.
+        Ok(Vec::new())
     }
 }

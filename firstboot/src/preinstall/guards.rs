@@ -38,7 +38,7 @@ fn of_vendor(found: &Signature) -> bool {
 }
 
 /// What both are members of, if it is one thing. Pools and firmware arrays whose id is not read count as one.
-fn shared(mine: &Signature, theirs: &Signature) -> Option<String> {
+pub fn shared(mine: &Signature, theirs: &Signature) -> Option<String> {
     if mine.kind != theirs.kind {
         return None;
     }

@@ -3,7 +3,7 @@
 mod answers;
 pub mod choose;
 pub mod clear;
-mod guards;
+pub mod guards;
 pub mod marker;
 
 use std::io::Read;

@@ -61,7 +61,8 @@ impl Stack {
         stack.mounts = text
             .lines()
             .filter_map(mount)
-            .map(|mount| {
+            .map(|mut mount| {
+                mount.point = below(&source.root, mount.point);
                 let by_number = stack.devices.iter().find(|(_, device)| device.number == mount.number);
                 let name =
                     by_number.map(|(name, _)| name.clone()).or_else(|| stack.named(source, &mount.source));
@@ -200,6 +201,12 @@ fn mount(line: &str) -> Option<Mount> {
         kind: right.next()?.to_owned(),
         source: unescape(right.next()?),
     })
+}
+
+/// A mount point as it is seen from `root`; those elsewhere stay as they are.
+fn below(root: &std::path::Path, point: String) -> String {
+    let inside = std::path::Path::new(&point).strip_prefix(root).ok();
+    inside.map(|inside| format!("/{}", inside.display())).unwrap_or(point)
 }
 
 /// The kernel writes blanks, tabs, newlines and backslashes in octal.
