@@ -176,7 +176,9 @@ impl<'n> Guest<'n> {
         })?;
         let Some(value) = found else {
             let picture = self.screenshot();
-            bail!("{}: no {what} within {} s ({picture})\n{}", self.name, limit.as_secs(), self.tail());
+            let said =
+                format!("{}: no {what} within {} s ({picture})\n{}", self.name, limit.as_secs(), self.tail());
+            return Err(wait::Late(said).into());
         };
         Ok(value)
     }
@@ -185,7 +187,13 @@ impl<'n> Guest<'n> {
     pub fn wait_for_end(&mut self, limit: Duration) -> Result<()> {
         if wait::until(limit, || Ok(self.qemu.try_wait()?))?.is_none() {
             let picture = self.screenshot();
-            bail!("{}: still running after {} s ({picture})\n{}", self.name, limit.as_secs(), self.tail());
+            let said = format!(
+                "{}: still running after {} s ({picture})\n{}",
+                self.name,
+                limit.as_secs(),
+                self.tail()
+            );
+            return Err(wait::Late(said).into());
         }
         Ok(())
     }

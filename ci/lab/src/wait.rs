@@ -4,6 +4,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+/// A deadline has passed: perhaps the machine was too slow, which CI may forgive once.
+#[derive(Debug)]
+pub struct Late(pub String);
+
+impl std::fmt::Display for Late {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Late {}
+
 /// How often a condition is looked at that cannot wake us.
 const STEP: Duration = Duration::from_millis(100);
 
