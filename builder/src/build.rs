@@ -8,7 +8,7 @@ use crate::plan::{self, BootFiles, Range};
 use crate::probes;
 use crate::progress::Progress;
 use crate::workplace::Workplace;
-use crate::{binary, closure, copy, deb, family, firstboot_package, packages, verify};
+use crate::{binary, check, closure, copy, deb, family, firstboot_package, packages, verify};
 use anyhow::{Context, Result};
 use cias_firstboot::outcome::Class;
 use cias_firstboot::region::{self, Payload};
@@ -63,17 +63,18 @@ pub fn build(request: &Request, progress: Progress, interrupt: &Interrupt) -> Re
     if request.out.symlink_metadata().is_ok() && !request.force {
         return Err(Class::Refused.error(format!("{out} exists already; give --force to replace it")));
     }
-    let (site, site_toml) = site::load(&request.site)?;
+    let loaded = site::load(&request.site)?;
     let binary = binary::load(request.firstboot.as_deref())?;
     let runner = Host::unchecked(|_| ());
     let xorriso = grow::version(&runner)?;
     let source = Image::open(&request.iso)?;
     let checked = Checked::new(&source)?;
+    check::fits(&loaded, &request.site, &source, &request.iso)?;
     let mut debs = packages::read_folders(&request.packages)?;
     let own = firstboot_package::package(binary.clone(), env!("CARGO_PKG_VERSION"), checked.dates.epoch);
     debs.push((own.file_name(), own.write()?));
     check_closure(&source, &debs)?;
-    let name = &site.site.cluster_name;
+    let name = &loaded.site.site.cluster_name;
     let mut plan = plan::changes(&source, &checked.boot, name, binary, debs)?;
     plan.add(manifest::VENDOR_SECTORS, 0o644, bytes_of(&source, &checked.overwritten)?);
 
@@ -102,8 +103,8 @@ pub fn build(request: &Request, progress: Progress, interrupt: &Interrupt) -> Re
         kernel: &checked.kernel,
     };
     let manifest = Manifest::new(described, &xorriso, &plan, &checked.overwritten).to_bytes()?;
-    let build_id = manifest::build_id(&site.secrets.key, &manifest)?;
-    let payload = Payload { build_id: build_id.clone(), site_toml };
+    let build_id = manifest::build_id(&loaded.site.secrets.key, &manifest)?;
+    let payload = Payload { build_id: build_id.clone(), site_toml: loaded.text };
     plan.add(manifest::PATH, 0o644, manifest);
     plan.add(region::PATH, 0o600, region::encode(&payload)?);
 

@@ -275,3 +275,18 @@ fn inspect_prints_every_probe_and_its_json() {
         assert!(text.contains(probe), "{probe} in {text}");
     }
 }
+
+#[test]
+fn a_site_that_the_installer_could_not_carry_out_is_refused_by_check_and_build() {
+    let bench = Bench::new();
+    let path = bench.path().join("site.toml");
+    let site = fs::read_to_string(&path).unwrap();
+    let changed = site.replace("# keyboard = \"en-us\"", "keyboard = \"fr\"");
+    assert_ne!(site, changed);
+    fs::write(&path, changed).unwrap();
+    let before = bench.names();
+    let wanted = "site.keyboard: found \"fr\", wanted one that the image knows: de, en-us";
+    refused(&bench, &bench.build("out.iso", &[]), 3, wanted, &before);
+    refused(&bench, &bench.run(&["check", "site.toml", "--iso", "in.iso"]), 3, wanted, &before);
+    assert_eq!(bench.run(&["check", "site.toml"]).status.code(), Some(0));
+}

@@ -52,7 +52,7 @@ pub fn load_site(root: &Sysroot) -> Result<Site> {
         }
         _ => {}
     }
-    Ok(site::load(&path)?.0)
+    Ok(site::load(&path)?.site)
 }
 
 /// Plans the stage *identity* from what the machine is.

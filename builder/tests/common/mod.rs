@@ -74,8 +74,10 @@ pub fn live_root_tree(root: &Path) {
     put(root, "etc/lvm/lvm.conf", 0o644, b"devices { }\n");
     put(root, "proxmox/pve-base.tar", 0o644, &base_tar());
     put(root, "proxmox/pve-base.cnt", 0o644, b"3\n");
-    let country = "map:de:German:de:de.kmap.gz:de:nodeadkeys:\nde:Germany:de:mirror.example.com:\n";
+    let country = "map:de:German:de:de.kmap.gz:de:nodeadkeys:\nmap:en-us:U.S. English:en-us:us.kmap.gz:us::\n\
+                   de:Germany:de:mirror.example.com:\n";
     put(root, "proxmox/country.dat", 0o644, country.as_bytes());
+    put(root, "usr/share/zoneinfo/zone.tab", 0o644, b"# zones\nDE\t+5230+01322\tEurope/Berlin\n");
     let package = format!("proxmox/packages/pve-kernel-{KERNEL}_2.6.32-121_amd64.deb");
     put(root, &package, 0o644, &deb(&format!("pve-kernel-{KERNEL}"), "2.6.32-121"));
     for (name, version) in [("pve-cluster", "3.0-12"), ("pve-manager", "3.2-1")] {

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::Class;
+use crate::site::tables::Tables;
 use crate::site::{Machine, Site, Who};
 
 /// What the front end runs before the target is unmounted.
@@ -27,45 +28,6 @@ pub struct Answers {
     pub gateway: String,
     pub dns: String,
     pub late_command: String,
-}
-
-/// The installer's tables, as text.
-#[derive(Debug)]
-pub struct Tables {
-    /// `/proxmox/country.dat`
-    pub country: String,
-    /// `/usr/share/zoneinfo/zone.tab`
-    pub zones: String,
-}
-
-impl Tables {
-    /// Name of the country with this code.
-    fn country_name(&self, code: &str) -> Option<&str> {
-        self.country.lines().find_map(|line| {
-            let fields: Vec<&str> = line.split(':').collect();
-            (fields.len() == 5 && fields[0] == code).then(|| fields[1])
-        })
-    }
-
-    /// Description of the keyboard with this id.
-    fn keyboard(&self, id: &str) -> Option<&str> {
-        self.country.lines().find_map(|line| {
-            let fields: Vec<&str> = line.split(':').collect();
-            (fields.len() == 8 && fields[0] == "map" && fields[1] == id).then(|| fields[2])
-        })
-    }
-
-    fn zones_of(&self, code: &str) -> Vec<&str> {
-        let code = code.to_uppercase();
-        self.zones
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .filter_map(|line| {
-                let mut fields = line.split_whitespace();
-                (fields.next() == Some(&code)).then(|| fields.nth(1)).flatten()
-            })
-            .collect()
-    }
 }
 
 /// Answers for a server. Codes that the installer's tables do not have are bad input: its pages would refuse them.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-pub use answers::{Answers, Tables, answers};
+pub use answers::{Answers, answers};
 
 use crate::console::Console;
 use crate::facts::disks::{Disk, Source};
@@ -19,6 +19,7 @@ use crate::files;
 use crate::outcome::Class;
 use crate::region::{self, Payload};
 use crate::runner::Call;
+use crate::site::tables::{self, Tables};
 use crate::site::{DiskFilter, Site, Who};
 use crate::system::System;
 
@@ -97,10 +98,8 @@ pub fn decide(system: &System, source: &Source, who: &Who, options: &Options) ->
     let (payload, site) = payload(&options.region)?;
     let words = Words::parse(&system.root.text("/proc/cmdline")?);
     let machine = site.machine(who)?;
-    let tables = Tables {
-        country: system.root.text("/proxmox/country.dat")?,
-        zones: system.root.text("/usr/share/zoneinfo/zone.tab")?,
-    };
+    let tables =
+        Tables { country: system.root.text(tables::COUNTRIES)?, zones: system.root.text(tables::ZONES)? };
     let mut answers = answers(&site, machine, who, &tables)?;
     let filter = machine.and_then(|machine| machine.disk.as_ref()).unwrap_or(&site.install.disk);
     let (disk, table) = choose(source, filter)?;

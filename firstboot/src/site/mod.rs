@@ -1,8 +1,13 @@
 //! The schema of `site.toml`, version 1: what it says, and everything that is wrong with it in one run.
 
 mod address;
+pub mod findings;
+mod judge;
+pub mod keys;
+mod load;
 mod read;
-pub mod reader;
+mod reader;
+pub mod tables;
 pub mod values;
 
 use std::net::Ipv4Addr;
@@ -10,9 +15,9 @@ use std::net::Ipv4Addr;
 use serde::Serialize;
 
 pub use address::{Place, Who};
-pub use read::{from_text, load};
-pub use reader::Finding;
-pub use values::Network;
+pub use findings::Finding;
+pub use load::{Loaded, examine, from_text, load, refusal};
+pub use values::{Interface, Network};
 
 /// A whole site. Serialised it carries no secret.
 #[derive(Clone, Debug, Serialize)]
@@ -69,7 +74,7 @@ pub struct General {
 }
 
 /// `[site.secrets]`, made by `cias-builder init`.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Secrets {
     /// 64 hexadecimal digits; signs frames and the site's region.
     pub key: String,
@@ -118,7 +123,7 @@ pub struct Net {
     /// How often bond0 looks for carrier, in milliseconds.
     pub bond_miimon: u16,
     /// The Master's address outside, in the upstream network.
-    pub wan_address: Option<Ipv4Addr>,
+    pub wan_address: Option<Interface>,
     /// The upstream gateway.
     pub wan_gateway: Option<Ipv4Addr>,
     /// Decides in a site of two nodes.
@@ -259,9 +264,13 @@ pub(crate) mod tests {
 
     /// A site file as `cias-builder init` writes it, in short.
     pub(crate) fn example() -> String {
-        let blob = [&b"\0\0\0\x13ecdsa-sha2-nistp256\0\0\0\x08nistp256\0\0\0A\x04"[..], &[7; 64]].concat();
-        let key = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, blob);
-        let pem = "\"\"\"-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\"\"\"";
+        let encode = |parts: &[&[u8]]| {
+            base64::Engine::encode(&base64::engine::general_purpose::STANDARD, parts.concat())
+        };
+        // Key material of no key, but with the marks of one: the curve's identifier, and the same point in both halves.
+        let key = encode(&[b"\0\0\0\x13ecdsa-sha2-nistp256\0\0\0\x08nistp256\0\0\0A\x04", &[7; 64]]);
+        let body = encode(&[b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x04", &[7; 64]]);
+        let pem = format!("\"\"\"-----BEGIN EC PRIVATE KEY-----\n{body}\n-----END EC PRIVATE KEY-----\"\"\"");
         format!(
             "schema = 1\n[site]\ndomain = \"example.com\"\nmail = \"admin@example.com\"\nroot_password_hash = \"$6$salt${}\"\n\
              [site.secrets]\nkey = \"{}\"\njoin_key = {pem}\njoin_key_public = \"ecdsa-sha2-nistp256 {key}\"\n\
@@ -281,37 +290,6 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn several_findings_come_in_one_run_and_in_the_order_of_the_file() {
-        let text = example()
-            .replace("mail = \"admin@example.com\"", "mial = \"x\"")
-            .replace("accept_eula = true", "accept_eula = 1");
-        let found: Vec<String> = from_text(&text).unwrap_err().iter().map(ToString::to_string).collect();
-        assert_eq!(
-            found,
-            [
-                "2:1: site.mail: found nothing, wanted the administrator's mail address",
-                "4:1: site.mial: found an unknown key, wanted a known key; did you mean site.mail?",
-                "18:15: install.accept_eula: found 1, wanted true or false",
-            ]
-        );
-    }
-
-    #[test]
-    fn addresses_that_clash_or_lie_outside_are_found_in_their_place() {
-        let text = example()
-            + "[network]\nvip = \"10.254.1.5\"\ngateway = \"11.0.0.1\"\n[[nodes.machine]]\nserial = \"A\"\nposition = \"1-5\"\n";
-        let found: Vec<String> = from_text(&text).unwrap_err().iter().map(ToString::to_string).collect();
-        assert_eq!(
-            found,
-            [
-                "20:7: network.vip: found 10.254.1.5, inside the node pool, wanted an address outside nodes.rows and nodes.positions",
-                "21:11: network.gateway: found 11.0.0.1, wanted an address inside network.lan, 10.0.0.0/8",
-                "22:1: nodes.machine.address: found 10.254.1.5, which network.vip has too, wanted an address of its own",
-            ]
-        );
-    }
-
-    #[test]
     fn two_entries_for_one_server_are_refused() {
         let text =
             example() + "[[nodes.machine]]\nserial = \"A\"\n[[nodes.machine]]\nmac = \"52:54:00:00:00:01\"\n";
@@ -322,13 +300,5 @@ pub(crate) mod tests {
             site.machine(&Who { serial: None, ..who }).unwrap().unwrap().mac.as_deref(),
             Some("52:54:00:00:00:01")
         );
-    }
-
-    #[test]
-    fn secrets_are_never_shown() {
-        let text = example().replace("abcd1234", "hunter2");
-        let found = from_text(&text).unwrap_err();
-        assert_eq!(found.len(), 1);
-        assert!(!found[0].to_string().contains("hunter2"));
     }
 }

@@ -1,73 +1,20 @@
-//! Walks a TOML table and notes every finding with its place, instead of stopping at the first.
+//! Walks a TOML table key by key and notes every finding with its place, instead of stopping at the first.
 
 use std::cell::RefCell;
-use std::fmt;
+use std::ops::RangeInclusive;
 
-use serde::Serialize;
-use toml_edit::{Document, Item, Table, TableLike, Value};
+use toml_edit::{Item, Table, TableLike, Value};
 
-/// One thing that is wrong in a site file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// Line in the file, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
-    /// The key with its path, as `network.vip`.
-    pub key: String,
-    /// What stands there.
-    pub found: String,
-    /// What would be right, with the way out.
-    pub wanted: String,
-}
+use super::findings::{Findings, shown};
 
-impl fmt::Display for Finding {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, column, key, found, wanted } = self;
-        write!(out, "{line}:{column}: {key}: found {found}, wanted {wanted}")
-    }
-}
+/// How alike an unknown key and a known one must be for the known one to be meant (Jaro-Winkler, 0 to 1).
+const ALIKE: f64 = 0.75;
 
-/// What a walk over one file found wrong so far.
-pub struct Findings<'t> {
-    text: &'t str,
-    list: RefCell<Vec<(usize, Finding)>>,
-}
+/// So many characters of a value are shown.
+const SHOWN: usize = 60;
 
-impl<'t> Findings<'t> {
-    /// No findings yet in `text`.
-    pub fn new(text: &'t str) -> Self {
-        Self { text, list: RefCell::default() }
-    }
-
-    /// Notes a finding at byte `offset` of the text.
-    pub fn note(&self, offset: usize, key: &str, found: impl Into<String>, wanted: impl Into<String>) {
-        let before = self.text.get(..offset).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-        let finding = Finding { line, column, key: key.into(), found: found.into(), wanted: wanted.into() };
-        self.list.borrow_mut().push((offset, finding));
-    }
-
-    /// All findings in the order of the file.
-    pub fn into_list(self) -> Vec<Finding> {
-        let mut list = self.list.into_inner();
-        list.sort_by_key(|(offset, _)| *offset);
-        list.into_iter().map(|(_, finding)| finding).collect()
-    }
-}
-
-/// Parses TOML; a syntax error becomes a finding.
-pub fn parse<'t>(text: &'t str, findings: &Findings<'t>) -> Option<Document<String>> {
-    match Document::parse(text.to_owned()) {
-        Ok(document) => Some(document),
-        Err(error) => {
-            let offset = error.span().map_or(0, |span| span.start);
-            findings.note(offset, "(syntax)", error.message().replace('\n', " "), "a TOML file");
-            None
-        }
-    }
-}
+/// What is shown instead of a secret.
+const HIDDEN: &str = "something else (not shown: it is a secret)";
 
 /// One table of the file, read key by key; what is never asked for is an unknown key.
 pub struct Section<'d, 'f> {
@@ -75,12 +22,12 @@ pub struct Section<'d, 'f> {
     path: String,
     offset: usize,
     known: RefCell<Vec<&'static str>>,
-    findings: &'f Findings<'f>,
+    findings: &'f Findings,
 }
 
 impl<'d, 'f> Section<'d, 'f> {
     /// The whole document.
-    pub fn root(table: &'d Table, findings: &'f Findings<'f>) -> Self {
+    pub fn root(table: &'d Table, findings: &'f Findings) -> Self {
         Self { table: Some(table), path: String::new(), offset: 0, known: RefCell::default(), findings }
     }
 
@@ -89,11 +36,11 @@ impl<'d, 'f> Section<'d, 'f> {
     pub fn section(&self, key: &'static str) -> Section<'d, 'f> {
         let path = self.path_of(key);
         let item = self.item(key);
-        let table = item.and_then(|item| item.as_table_like());
-        let offset = item.map_or(self.offset, |_| self.offset_of(key));
+        let table = item.and_then(Item::as_table_like);
         if let (Some(item), None) = (item, table) {
-            self.findings.note(offset, &path, kind(item), format!("a table: [{path}]"));
+            self.note(key, kind(item), format!("a table: [{}]", shown(&path)));
         }
+        let offset = item.map_or(self.offset, |_| self.offset_of(key));
         Section { table, path, offset, known: RefCell::default(), findings: self.findings }
     }
 
@@ -104,37 +51,27 @@ impl<'d, 'f> Section<'d, 'f> {
             return Vec::new();
         };
         let Some(array) = item.as_array_of_tables() else {
-            self.findings.note(self.offset_of(key), &path, kind(item), format!("tables: [[{path}]]"));
+            self.note(key, kind(item), format!("tables: [[{}]]", shown(&path)));
             return Vec::new();
         };
-        let section = |table: &'d Table| Section {
-            table: Some(table as &dyn TableLike),
-            path: path.clone(),
-            offset: table.span().map_or(self.offset, |span| span.start),
-            known: RefCell::default(),
-            findings: self.findings,
+        let section = |(index, table): (usize, &'d Table)| {
+            let path = format!("{path}[{index}]");
+            let offset = table.span().map_or(self.offset, |span| span.start);
+            self.findings.place(&path, offset);
+            let table = Some(table as &dyn TableLike);
+            Section { table, path, offset, known: RefCell::default(), findings: self.findings }
         };
-        array.iter().map(section).collect()
+        array.iter().enumerate().map(section).collect()
+    }
+
+    /// Where findings of this file go.
+    pub fn findings(&self) -> &'f Findings {
+        self.findings
     }
 
     /// Is the key in the file?
     pub fn has(&self, key: &'static str) -> bool {
         self.item(key).is_some()
-    }
-
-    /// Where the table stands, for findings about a missing key.
-    pub fn offset(&self) -> usize {
-        self.offset
-    }
-
-    /// Where the value of `key` stands, or the table if the key is missing.
-    pub fn offset_of(&self, key: &str) -> usize {
-        let Some(table) = self.table else {
-            return self.offset;
-        };
-        let value = table.get(key).and_then(Item::span).map(|span| span.start);
-        let name = table.get_key_value(key).and_then(|(name, _)| name.span()).map(|span| span.start);
-        value.or(name).unwrap_or(self.offset)
     }
 
     /// The key with its path.
@@ -144,14 +81,21 @@ impl<'d, 'f> Section<'d, 'f> {
 
     /// Notes a finding about `key`.
     pub fn note(&self, key: &str, found: impl Into<String>, wanted: impl Into<String>) {
-        self.findings.note(self.offset_of(key), &self.path_of(key), found, wanted);
+        self.findings.note(&self.path_of(key), found, wanted);
+    }
+
+    /// Notes that `key` is missing.
+    pub fn note_missing(&self, key: &str, wanted: &str) {
+        self.findings.note_missing(&self.path_of(key), wanted);
     }
 
     /// A string that `accept` turns into a value, or says what is wanted instead.
     pub fn text<T>(&self, key: &'static str, accept: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let value = self.value(key)?;
         match value.as_str() {
-            Some(text) => self.accepted(key, text, accept(text)),
+            Some(text) => {
+                accept(text).map_err(|wanted| self.note(key, brief(&format!("{text:?}")), wanted)).ok()
+            }
             None => self.wrong(key, value, "a string in quotes"),
         }
     }
@@ -164,24 +108,28 @@ impl<'d, 'f> Section<'d, 'f> {
         accept: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
         if !self.has(key) {
-            self.findings.note(self.offset, &self.path_of(key), "nothing", wanted);
+            self.note_missing(key, wanted);
         }
         self.text(key, accept)
     }
 
-    /// As [`Section::text`], but no finding ever shows what stands there.
-    pub fn secret<T>(&self, key: &'static str, accept: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let Some(value) = self.value(key) else {
-            self.findings.note(
-                self.offset,
-                &self.path_of(key),
-                "nothing",
-                "a secret as `cias-builder init` makes it",
-            );
+    /// As [`Section::needed`], but no finding ever shows what stands there.
+    pub fn secret<T>(
+        &self,
+        key: &'static str,
+        wanted: &str,
+        accept: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let Some(item) = self.item(key) else {
+            self.note_missing(key, wanted);
             return None;
         };
-        let accepted = value.as_str().ok_or_else(|| "a string in quotes".to_owned()).and_then(accept);
-        accepted.map_err(|wanted| self.note(key, "something else (not shown: it is a secret)", wanted)).ok()
+        let (found, judged) = match item.as_str() {
+            Some("") => ("nothing", Err(wanted.to_owned())),
+            Some(text) => (HIDDEN, accept(text)),
+            None => (HIDDEN, Err("a string in quotes".to_owned())),
+        };
+        judged.map_err(|wanted| self.note(key, found, wanted)).ok()
     }
 
     /// Strings, each accepted on its own.
@@ -197,20 +145,24 @@ impl<'d, 'f> Section<'d, 'f> {
             match accepted {
                 Ok(found) => all.push(found),
                 Err(wanted) => {
-                    self.findings.note(offset, &self.path_of(key), item.to_string().trim(), wanted);
+                    self.findings.note_at(offset, &self.path_of(key), &brief(&item.to_string()), wanted);
                 }
             }
         }
         Some(all)
     }
 
+    /// Is the key there as a list without an entry?
+    pub fn is_empty_list(&self, key: &'static str) -> bool {
+        self.item(key).and_then(Item::as_array).is_some_and(toml_edit::Array::is_empty)
+    }
+
     /// A whole number inside `range`.
-    pub fn number(&self, key: &'static str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+    pub fn number(&self, key: &'static str, range: RangeInclusive<i64>) -> Option<i64> {
         let value = self.value(key)?;
-        let wanted = format!("a whole number from {} to {}", range.start(), range.end());
         match value.as_integer() {
             Some(number) if range.contains(&number) => Some(number),
-            _ => self.wrong(key, value, &wanted),
+            _ => self.wrong(key, value, &whole_number(&range)),
         }
     }
 
@@ -220,43 +172,50 @@ impl<'d, 'f> Section<'d, 'f> {
         value.as_bool().or_else(|| self.wrong(key, value, "true or false"))
     }
 
-    /// A string or a whole number inside `range`.
-    pub fn text_or_number(
-        &self,
-        key: &'static str,
-        range: std::ops::RangeInclusive<i64>,
-        wanted: &str,
-    ) -> Option<Result<i64, String>> {
+    /// A whole number inside `range`; nothing for the string `word`, which is the default too.
+    pub fn word_or_number(&self, key: &'static str, word: &str, range: RangeInclusive<i64>) -> Option<i64> {
         let value = self.value(key)?;
         match (value.as_str(), value.as_integer()) {
-            (Some(text), _) => Some(Err(text.to_owned())),
-            (_, Some(number)) if range.contains(&number) => Some(Ok(number)),
-            _ => self.wrong(key, value, wanted),
+            (Some(text), _) if text == word => None,
+            (_, Some(number)) if range.contains(&number) => Some(number),
+            _ => self.wrong(key, value, &format!("{word:?} or {}", whole_number(&range))),
         }
     }
 
     /// Notes each key that nothing asked for, with the nearest known one.
     pub fn finish(&self) {
         let Some(table) = self.table else { return };
-        let known = self.known.borrow();
-        for (key, _) in table.iter() {
-            if known.contains(&key) {
-                continue;
-            }
+        let mut known = self.known.borrow().clone();
+        known.dedup();
+        for (key, _) in table.iter().filter(|(key, _)| !known.contains(key)) {
             let nearest = known.iter().max_by(|a, b| likeness(key, a).total_cmp(&likeness(key, b)));
-            let hint = nearest.filter(|name| likeness(key, name) > 0.6).map_or_else(
-                || format!("one of: {}", known.join(", ")),
-                |name| format!("a known key; did you mean {}?", self.path_of(name)),
-            );
-            let offset = table.get_key_value(key).and_then(|(name, _)| name.span());
-            let offset = offset.map_or_else(|| self.offset_of(key), |span| span.start);
-            self.findings.note(offset, &self.path_of(key), "an unknown key", hint);
+            let nearest = nearest.filter(|name| likeness(key, name) >= ALIKE);
+            let nearest = nearest.map(|name| shown(&self.path_of(name)));
+            let wanted = match nearest {
+                Some(_) => "a known key".to_owned(),
+                None => format!("one of: {}", known.join(", ")),
+            };
+            let name = table.get_key_value(key).and_then(|(name, _)| name.span());
+            let offset = name.map_or_else(|| self.offset_of(key), |span| span.start);
+            self.findings.note_unknown(offset, &self.path_of(key), wanted, nearest);
         }
     }
 
     fn item(&self, key: &'static str) -> Option<&'d Item> {
-        self.known.borrow_mut().push(key);
-        self.table?.get(key)
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
+        let item = self.table?.get(key)?;
+        self.findings.place(&self.path_of(key), self.offset_of(key));
+        Some(item)
+    }
+
+    /// Where the value of `key` stands; for a table, its header.
+    fn offset_of(&self, key: &str) -> usize {
+        let value = self.table.and_then(|table| table.get(key)).and_then(Item::span);
+        let name = self.table.and_then(|table| table.get_key_value(key)).and_then(|(name, _)| name.span());
+        value.or(name).map_or(self.offset, |span| span.start)
     }
 
     fn value(&self, key: &'static str) -> Option<&'d Value> {
@@ -267,18 +226,28 @@ impl<'d, 'f> Section<'d, 'f> {
         })
     }
 
-    fn accepted<T>(&self, key: &str, text: &str, result: Result<T, String>) -> Option<T> {
-        result.map_err(|wanted| self.note(key, format!("{text:?}"), wanted)).ok()
-    }
-
     fn wrong<T>(&self, key: &str, value: &Value, wanted: &str) -> Option<T> {
-        self.note(key, value.to_string().trim(), wanted);
+        self.note(key, brief(&value.to_string()), wanted);
         None
     }
 }
 
+fn whole_number(range: &RangeInclusive<i64>) -> String {
+    format!("a whole number from {} to {}", range.start(), range.end())
+}
+
+/// The beginning of a value, enough to know it again.
+fn brief(value: &str) -> String {
+    let value = value.trim();
+    match value.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &value[..end]),
+        None => value.to_owned(),
+    }
+}
+
 fn kind(item: &Item) -> String {
-    format!("a {}", item.type_name())
+    let name = item.type_name();
+    if name.starts_with(['a', 'i']) { format!("an {name}") } else { format!("a {name}") }
 }
 
 fn likeness(a: &str, b: &str) -> f64 {

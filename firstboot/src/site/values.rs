@@ -16,6 +16,15 @@ pub struct Network {
 }
 
 impl Network {
+    /// The segment of the plan, 10.0.0.0/8 (docs/facts.md 12).
+    pub const LAN: Self = Self { base: Ipv4Addr::new(10, 0, 0, 0), prefix: 8 };
+
+    /// Have both networks an address in common?
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let mask = u32::from(self.mask()) & u32::from(other.mask());
+        u32::from(self.base) & mask == u32::from(other.base) & mask
+    }
+
     /// The mask, as `255.0.0.0`.
     pub fn mask(&self) -> Ipv4Addr {
         Ipv4Addr::from(u32::MAX << (32 - u32::from(self.prefix)))
@@ -31,6 +40,21 @@ impl Network {
 impl Serialize for Network {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         out.serialize_str(&format!("{}/{}", self.base, self.prefix))
+    }
+}
+
+/// An address with the network in which it lies, such as `192.168.56.101/24`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// The host's own address.
+    pub address: Ipv4Addr,
+    /// Where it lies.
+    pub network: Network,
+}
+
+impl Serialize for Interface {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(&format!("{}/{}", self.address, self.network.prefix))
     }
 }
 
@@ -54,6 +78,76 @@ pub fn network(text: &str) -> Judged<Network> {
     let network = Network { base, prefix };
     let first = Ipv4Addr::from(u32::from(base) & u32::from(network.mask()));
     if first == base { Ok(network) } else { Err(format!("the network's first address: {first}/{prefix}")) }
+}
+
+/// A host's address with the length of its network's prefix.
+pub fn interface(text: &str) -> Judged<Interface> {
+    let wanted = || "an address with its prefix, such as 192.168.56.101/24".to_owned();
+    let (address, prefix) = text.split_once('/').ok_or_else(wanted)?;
+    let address: Ipv4Addr = address.parse().map_err(|_| wanted())?;
+    let prefix = prefix.parse().ok().filter(|bits| (8..=30).contains(bits)).ok_or_else(wanted)?;
+    let mask = Network { base: address, prefix }.mask();
+    let network = Network { base: Ipv4Addr::from(u32::from(address) & u32::from(mask)), prefix };
+    network.holds(address).then_some(Interface { address, network }).ok_or_else(wanted)
+}
+
+/// A host by address or by name.
+pub fn host(text: &str) -> Judged<String> {
+    let good = address(text).is_ok() || domain(text).is_ok();
+    good.then(|| text.to_owned())
+        .ok_or_else(|| "an IPv4 address or a host name such as mail.example.com".into())
+}
+
+/// Where a POST can go.
+pub fn url(text: &str) -> Judged<String> {
+    let rest = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    let good = rest.is_some_and(|rest| {
+        rest.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(|c| c.is_ascii_graphic())
+    });
+    good.then(|| text.to_owned()).ok_or_else(|| "a URL such as https://alarm.example.com/cias".into())
+}
+
+/// A time as `vzdump.cron` writes it: PVE 3.2 knows jobs of this form only (docs/facts.md 12).
+pub fn schedule(text: &str) -> Judged<String> {
+    let number = |field: &str, last: u8| field.parse::<u8>().is_ok_and(|number| number <= last);
+    let day = |field: &str| field.len() == 1 && field.parse::<u8>().is_ok_and(|day| (1..=7).contains(&day));
+    let good = match text.split(' ').collect::<Vec<_>>()[..] {
+        [minute, hour, "*", "*", days] => {
+            number(minute, 59) && number(hour, 23) && (days == "*" || days.split(',').all(day))
+        }
+        _ => false,
+    };
+    good.then(|| text.to_owned())
+        .ok_or_else(|| "MINUTE HOUR * * DAYS, with days from 1 (Monday) to 7 or *, such as 0 2 * * 7".into())
+}
+
+/// A disk as the kernel names it. Links below /dev/disk would name other disks in the installer than later.
+pub fn disk(text: &str) -> Judged<String> {
+    let name = text.strip_prefix("/dev/").unwrap_or("");
+    let good = !name.is_empty()
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '/')
+        && !name.starts_with("disk/")
+        && !name.split('/').any(str::is_empty);
+    good.then(|| text.to_owned()).ok_or_else(|| "a kernel name such as /dev/sda".into())
+}
+
+/// `FIRST..LAST` between `least` and 254.
+pub fn range(least: u8) -> impl Fn(&str) -> Judged<(u8, u8)> {
+    move |text| {
+        let parsed = text.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+        parsed
+            .filter(|(first, last)| (least..=254).contains(first) && (*first..=254).contains(last))
+            .ok_or_else(|| format!("FIRST..LAST between {least} and 254, such as 1..5"))
+    }
+}
+
+/// How names are made from rack, row and position.
+pub fn name_pattern(text: &str) -> Judged<String> {
+    let rendered = text.replace("{rack}", "a").replace("{row}", "1").replace("{pos}", "1");
+    let whole = text.contains("{row}") && text.contains("{pos}");
+    (whole && label(&rendered).is_ok())
+        .then(|| text.to_owned())
+        .ok_or_else(|| "letters, digits and hyphens with {row}, {pos} and, if wanted, {rack}".into())
 }
 
 /// One label of a host name: letters, digits, inner hyphens, at most 63 (docs/facts.md 9).
@@ -107,7 +201,7 @@ pub fn keyboard(text: &str) -> Judged<String> {
 
 /// A password hash that wheezy verifies: SHA-256 or SHA-512 crypt (docs/facts.md 11).
 pub fn password_hash(text: &str) -> Judged<String> {
-    let wanted = "a hash that begins with $6$ or $5$, as `openssl passwd -6` makes it (the target verifies no other kind)";
+    let wanted = "a hash that begins with $6$ or $5$ (the target verifies no other kind): run `openssl passwd -6`, or `mkpasswd -m sha-512`";
     let legal = |c: char| c.is_ascii_alphanumeric() || "./".contains(c);
     let parts: Vec<&str> = text.split('$').collect();
     let (kind, length) = match parts.get(1) {
@@ -121,36 +215,9 @@ pub fn password_hash(text: &str) -> Judged<String> {
         && parts[0].is_empty()
         && (parts.len() == 4 || rounds)
         && parts.last().is_some_and(|hash| hash.len() == length && hash.chars().all(legal))
+        && (1..=16).contains(&parts[parts.len() - 2].len())
         && parts[parts.len() - 2].chars().all(legal);
     good.then(|| text.to_owned()).ok_or_else(|| wanted.into())
-}
-
-/// A public SSH key of a kind that OpenSSH 6.0 knows and that is not weak (docs/facts.md 11).
-pub fn public_key(text: &str) -> Judged<String> {
-    let wanted = "an `ecdsa-sha2-nistp256` or `ssh-rsa` (3072 bits or more) public key: OpenSSH 6.0 on the target knows no ed25519";
-    let mut words = text.split_ascii_whitespace();
-    let (kind, body) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-    let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, body).unwrap_or_default();
-    // The blob repeats the kind behind a length; an RSA 3072 modulus alone has 384 bytes.
-    let named = bytes.get(4..4 + kind.len()) == Some(kind.as_bytes());
-    let strong = match kind {
-        "ecdsa-sha2-nistp256" => bytes.len() == 104,
-        "ssh-rsa" => bytes.len() >= 384 + 11 + 4,
-        _ => false,
-    };
-    let one_line = !text.chars().any(char::is_control);
-    (named && strong && one_line).then(|| text.to_owned()).ok_or_else(|| wanted.into())
-}
-
-/// A private key in the PEM form that OpenSSH 6.0 reads.
-pub fn private_key(text: &str) -> Judged<String> {
-    let good = ["EC", "RSA"].iter().any(|kind| {
-        text.trim().starts_with(&format!("-----BEGIN {kind} PRIVATE KEY-----"))
-            && text.trim().ends_with(&format!("-----END {kind} PRIVATE KEY-----"))
-    });
-    good.then(|| text.to_owned()).ok_or_else(|| {
-        "a private key in PEM form (BEGIN EC PRIVATE KEY), as `cias-builder init` makes it".into()
-    })
 }
 
 /// A MAC address of one station, given back in lower case.
@@ -177,8 +244,11 @@ pub fn vrrp_password(text: &str) -> Judged<String> {
 
 /// The name of a cluster: at most 15 characters (cman).
 pub fn cluster_name(text: &str) -> Judged<String> {
-    let good = (1..=15).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    good.then(|| text.to_owned()).ok_or_else(|| "letters, digits and hyphens, at most 15".into())
+    let good = (1..=15).contains(&text.len())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    good.then(|| text.to_owned()).ok_or_else(|| "letters, digits and inner hyphens, at most 15".into())
 }
 
 /// `ROW-POS`, each from 0 to 254 and 1 to 254: where a node stands and which address it gets.
@@ -209,6 +279,10 @@ mod tests {
             assert!(!lan.holds(Ipv4Addr::from(outside)), "{outside:?}");
         }
         assert_eq!(network("10.1.0.0/8").unwrap_err(), "the network's first address: 10.0.0.0/8");
+        for (other, overlaps) in [("10.1.0.0/16", true), ("192.168.0.0/16", false)] {
+            assert_eq!(network(other).unwrap().overlaps(&lan), overlaps, "{other}");
+            assert_eq!(lan.overlaps(&network(other).unwrap()), overlaps, "{other}");
+        }
     }
 
     #[test]
@@ -226,12 +300,27 @@ mod tests {
             (password_hash(&sha512.replace("$6$", "$6$rounds=5000$")).is_ok(), "sha512 with rounds"),
             (password_hash("$y$j9T$abc$def").is_err(), "yescrypt"),
             (password_hash("secret").is_err(), "a plain password"),
-            (public_key("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHBh").is_err(), "ed25519"),
             (mac("52:54:00:AA:bb:01") == Ok("52:54:00:aa:bb:01".into()), "mac"),
             (mac("01:00:5e:00:00:01").is_err(), "multicast mac"),
             (position("1-7") == Ok((1, 7)), "position"),
             (position("1-0").is_err(), "position 0"),
             (timezone("Berlin").is_err(), "zone without a region"),
+            (password_hash(&sha512.replace("saltsalt", "")).is_err(), "no salt"),
+            (
+                password_hash(&sha512.replace("saltsalt", "saltsaltsaltsalts")).is_err(),
+                "17 characters of salt",
+            ),
+            (interface("192.168.56.101/24").is_ok(), "interface"),
+            (interface("192.168.56.0/24").is_err(), "the network's own address"),
+            (schedule("30 2 * * 1,7").is_ok(), "schedule"),
+            (schedule("60 2 * * *").is_err(), "minute 60"),
+            (schedule("0 2 1 * *").is_err(), "a day of the month"),
+            (url("https://a.example.com/x").is_ok() && url("https:///").is_err(), "url"),
+            (disk("/dev/cciss/c0d0").is_ok(), "disk below a folder"),
+            (disk("/dev/disk/by-id/x").is_err() && disk("sda").is_err(), "disk by link, disk without /dev"),
+            (range(1)("1..99") == Ok((1, 99)), "range"),
+            (range(1)("0..9").is_err() && range(0)("9..1").is_err(), "range from 0, range backwards"),
+            (cluster_name("DLLL-CIAS").is_ok() && cluster_name("-x").is_err(), "cluster name"),
         ] {
             assert!(good, "{what}");
         }

@@ -1,0 +1,233 @@
+//! Reads a site file: every key once, with its default, its judge and its place.
+//!
+//! A key that is missing or wrong leaves a finding and a stand-in value, so that one run reads the whole file;
+//! a site with findings is never handed out.
+
+mod servers;
+
+use std::net::Ipv4Addr;
+
+use super::keys;
+use super::reader::Section;
+use super::values::{self as judge, Network};
+use super::{Backup, Enrol, General, Moosefs, Nas, Net, Notify, Role, Secrets, Site};
+
+const BOND_MODES: &[&str] =
+    &["balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"];
+
+/// Sections of the design that no command uses yet.
+const NOT_YET: [&str; 3] = ["gateway", "power", "watch"];
+
+/// TCP ports of a node on which something else listens: ssh, portmap, the SPICE proxy, the web console,
+/// `MooseFS`, and dlm.
+const TAKEN_PORTS: &[u16] = &[22, 111, 3128, 8006, 9419, 9420, 9421, 9422, 9423, 9424, 9425, 21064];
+
+const HASH: &str = "the hash of root's password, as `openssl passwd -6` makes it";
+
+/// What a second file says, if `site.secrets_file` names one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Second {
+    /// `site.root_password_hash`, if it stands there.
+    pub hash: Option<String>,
+    /// `[site.secrets]`
+    pub secrets: Secrets,
+}
+
+/// Reads the whole file; `second` stands for a second file that holds its secrets.
+pub(super) fn site(root: &Section, second: Option<&Second>) -> Site {
+    match root.number("schema", 0..=i64::MAX) {
+        Some(1) => {}
+        Some(other) => root.note("schema", other.to_string(), "1, the only one that this version knows"),
+        None if root.has("schema") => {}
+        None => root.note_missing("schema", "schema = 1 in the first line"),
+    }
+    for name in NOT_YET {
+        if root.has(name) {
+            root.note(name, "a section that nothing uses", "no such section: not yet in this version");
+        }
+    }
+    let (site, secrets) = general(&root.section("site"), second);
+    let network = network(&root.section("network"));
+    let lan = network.lan;
+    let site = Site {
+        site,
+        secrets,
+        enrol: enrol(&root.section("enrol")),
+        network,
+        nodes: servers::nodes(&root.section("nodes")),
+        role: role(&root.section("role")),
+        install: servers::install(&root.section("install")),
+        disks: servers::disks(&root.section("disks")),
+        moosefs: moosefs(&root.section("moosefs"), lan),
+        backup: backup(&root.section("backup")),
+        notify: notify(&root.section("notify")),
+        nas: root.sections("nas").iter().map(nas).collect(),
+    };
+    root.finish();
+    site
+}
+
+/// Reads a second file, which holds secrets and nothing else.
+pub(super) fn second(root: &Section) -> Second {
+    let section = root.section("site");
+    let hash = section
+        .has("root_password_hash")
+        .then(|| section.secret("root_password_hash", HASH, judge::password_hash).unwrap_or_default());
+    let secrets = secrets(&section.section("secrets"));
+    section.finish();
+    root.finish();
+    Second { hash, secrets }
+}
+
+fn or(value: Option<String>, default: &str) -> String {
+    value.unwrap_or_else(|| default.to_owned())
+}
+
+/// A number that its range has already bounded, in its own type.
+fn narrow<T: TryFrom<i64>>(number: Option<i64>, default: T) -> T {
+    number.and_then(|number| T::try_from(number).ok()).unwrap_or(default)
+}
+
+fn general(section: &Section, second: Option<&Second>) -> (General, Secrets) {
+    let given = second.and_then(|second| second.hash.clone());
+    for (key, elsewhere) in [("root_password_hash", given.is_some()), ("secrets", second.is_some())] {
+        if elsewhere && section.has(key) {
+            section.note(key, "it here and in site.secrets_file", "it in one of the two files");
+        }
+    }
+    // Who loads the file has followed it; text from elsewhere has no file beside it.
+    if section.has("secrets_file") && second.is_none() {
+        section.note("secrets_file", "a second file", "the secrets merged into this one, as `build` does");
+    }
+    let hash = match given {
+        Some(hash) => hash,
+        None => section.secret("root_password_hash", HASH, judge::password_hash).unwrap_or_default(),
+    };
+    let general = General {
+        cluster_name: or(section.text("cluster_name", judge::cluster_name), "DLLL-CIAS"),
+        domain: or(section.needed("domain", "the DNS domain of the nodes", judge::domain), ""),
+        rack: or(section.text("rack", judge::label), "rack-a"),
+        mail: or(section.needed("mail", "the administrator's mail address", judge::mail), ""),
+        timezone: or(section.text("timezone", judge::timezone), "Europe/Berlin"),
+        country: or(section.text("country", judge::country), "de"),
+        keyboard: or(section.text("keyboard", judge::keyboard), "en-us"),
+        root_password_hash: hash,
+        ssh_keys: section.texts("ssh_keys", keys::public).unwrap_or_default(),
+    };
+    let secrets = match second {
+        Some(second) => second.secrets.clone(),
+        None => secrets(&section.section("secrets")),
+    };
+    section.finish();
+    (general, secrets)
+}
+
+fn secrets(section: &Section) -> Secrets {
+    let made = "a secret as `cias-builder init` makes it";
+    let secret = |key, accept: fn(&str) -> Result<String, String>| or(section.secret(key, made, accept), "");
+    let public = |key| or(section.needed(key, "the public half of the key above it", keys::public), "");
+    let secrets = Secrets {
+        key: secret("key", judge::key),
+        join_key: secret("join_key", keys::private),
+        join_key_public: public("join_key_public"),
+        enrol_host_key: secret("enrol_host_key", keys::private),
+        enrol_host_key_public: public("enrol_host_key_public"),
+        vrrp_password: secret("vrrp_password", judge::vrrp_password),
+    };
+    section.finish();
+    keys::judge_pairs(&secrets, section.findings());
+    secrets
+}
+
+fn enrol(section: &Section) -> Enrol {
+    let mode = or(section.text("mode", judge::word(&["open", "window", "list", "approve"])), "open");
+    let port = narrow(section.number("port", 1..=65535), 7322);
+    if TAKEN_PORTS.contains(&port) {
+        section.note("port", port.to_string(), "a port that no other service of a node uses, such as 7322");
+    }
+    section.finish();
+    Enrol { mode, port }
+}
+
+fn network(section: &Section) -> Net {
+    let address = |key, standard: [u8; 4]| {
+        section.text(key, judge::address).unwrap_or_else(|| Ipv4Addr::from(standard))
+    };
+    let gateway = address("gateway", [10, 0, 0, 254]);
+    let dns = section.texts("dns", judge::address);
+    if dns.as_ref().is_some_and(|list| list.len() > 3) || section.is_empty_list("dns") {
+        section.note(
+            "dns",
+            "a list of another length",
+            "one to three addresses (the resolver reads no more)",
+        );
+    }
+    let net = Net {
+        lan: section.text("lan", judge::network).unwrap_or(Network::LAN),
+        gateway,
+        dns: dns.unwrap_or_else(|| vec![gateway]),
+        vip: address("vip", [10, 254, 0, 254]),
+        founder: address("founder", [10, 254, 0, 1]),
+        bond_mode: or(section.text("bond_mode", judge::word(BOND_MODES)), "active-backup"),
+        bond_miimon: narrow(section.number("bond_miimon", 10..=10000), 100),
+        wan_address: section.text("wan_address", judge::interface),
+        wan_gateway: section.text("wan_gateway", judge::address),
+        witness: section.text("witness", judge::address),
+    };
+    section.finish();
+    net
+}
+
+fn role(section: &Section) -> Role {
+    let founder = section.section("founder");
+    let (founder_mac, founder_serial) =
+        (founder.text("mac", judge::mac), founder.text("serial", judge::line));
+    if founder.has("mac") && founder.has("serial") {
+        founder.note("serial", "mac and serial", "only one of them");
+    } else if section.has("founder") && !founder.has("mac") && !founder.has("serial") {
+        section.note("founder", "neither mac nor serial", "one of them, or no founder at all");
+    }
+    founder.finish();
+    let priority = section.word_or_number("priority", "auto", 0..=100);
+    section.finish();
+    Role { founder_mac, founder_serial, priority: priority.and_then(|number| u8::try_from(number).ok()) }
+}
+
+fn moosefs(section: &Section, lan: Network) -> Moosefs {
+    let moosefs = Moosefs {
+        goal: narrow(section.number("goal", 1..=9), 2),
+        trash_time: narrow(section.number("trash_time", 0..=31_536_000), 86400),
+        networks: section.texts("networks", judge::network).unwrap_or_else(|| vec![lan]),
+    };
+    if section.is_empty_list("networks") {
+        section.note("networks", "an empty list", "at least one network: the nodes themselves must mount");
+    }
+    section.finish();
+    moosefs
+}
+
+fn backup(section: &Section) -> Backup {
+    let backup = Backup {
+        guests: or(section.text("guests", judge::schedule), "0 2 * * 7"),
+        gateway: or(section.text("gateway", judge::schedule), "0 2 * * 1"),
+    };
+    section.finish();
+    backup
+}
+
+fn notify(section: &Section) -> Notify {
+    let notify = Notify {
+        mail: section.text("mail", judge::mail),
+        relay: section.text("relay", judge::host),
+        webhook: section.text("webhook", judge::url),
+    };
+    section.finish();
+    notify
+}
+
+fn nas(section: &Section) -> Nas {
+    let name = or(section.needed("name", "a host name", judge::label), "");
+    let address = section.needed("address", "an address in the LAN", judge::address);
+    section.finish();
+    Nas { name, address: address.unwrap_or(Ipv4Addr::UNSPECIFIED) }
+}
