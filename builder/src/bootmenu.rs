@@ -151,8 +151,10 @@ pub fn render(vendor: &str) -> Result<String> {
 pub fn notice(vendor: &str, site: &str) -> String {
     let labels: Vec<String> = parse(vendor).labels.into_iter().map(|label| label.name).collect();
     format!(
-        "\r\nCIAS, site {site}: in {} seconds this server INSTALLS ITSELF WITHOUT A QUESTION.\r\n\
-         Any key stops the clock. Then: {LABEL} to install, or the vendor's own: {}\r\n\r\n",
+        "\r\nCIAS, site {site}\r\n\
+         In {} seconds this server INSTALLS ITSELF WITHOUT A QUESTION.\r\n\
+         Any key stops the clock. Then type: {LABEL} to install,\r\n\
+         or a label of the vendor's: {}\r\n\r\n",
         TIMEOUT / 10,
         labels.join(", ")
     )

@@ -210,6 +210,17 @@ impl<'n> Guest<'n> {
         Qmp::connect(&self.file("qmp"))?.run(command, arguments)
     }
 
+    /// What the video card shows in its text mode: 25 lines of 80 characters, each a byte with another for its colour.
+    pub fn screen(&self) -> Result<String> {
+        let memory = self.file("screen");
+        self.qmp("pmemsave", &json!({"val": 0xb8000, "size": 80 * 25 * 2, "filename": memory}))?;
+        let bytes = std::fs::read(&memory).context("reading the screen")?;
+        let text: String = bytes.iter().step_by(2).map(|byte| char::from(*byte)).collect();
+        let lines: Vec<String> =
+            (0..25).map(|line| text.chars().skip(line * 80).take(80).collect()).collect();
+        Ok(lines.join("\n"))
+    }
+
     /// Runs a command in the guest as root, over ssh from the lab's address.
     pub fn ssh(&self, address: &str, key: &Path, command: &str) -> Result<Output> {
         let options = [
