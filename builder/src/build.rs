@@ -82,6 +82,13 @@ pub fn build(request: &Request, progress: Progress, interrupt: &Interrupt) -> Re
     let mut phase = progress.phase("copy", source.size());
     let (sha256, bytes) = copy::copy_and_hash(&request.iso, &work.file, interrupt, &mut phase)?;
     phase.done();
+    if bytes != source.size() {
+        return Err(Class::BadInput.error(format!(
+            "{} had {} bytes and now has {bytes}; let whatever writes it finish",
+            request.iso.display(),
+            source.size()
+        )));
+    }
     let mut warnings = checked.warnings;
     match &request.sha256 {
         Some(wanted) if !wanted.eq_ignore_ascii_case(&sha256) => {

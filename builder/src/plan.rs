@@ -158,14 +158,17 @@ pub fn changes(
         plan.add(path, 0o644, text.into());
     }
     for (name, bytes) in debs {
-        let path = format!("{PACKAGES}/{name}");
-        if image.get(&path).is_some() {
-            return Err(Class::BadInput
-                .error(format!("the image has a package {path} already; take {name} out of --packages")));
-        }
-        plan.add(&path, 0o644, bytes);
+        plan.add(&format!("{PACKAGES}/{name}"), 0o644, bytes);
     }
-    Ok(plan)
+    let moved = |path: &str| plan.moved.iter().any(|moved| moved.from == path);
+    match plan.added.iter().find(|added| image.get(&added.path).is_some() && !moved(&added.path)) {
+        Some(added) => Err(Class::BadInput.error(format!(
+            "the image has {} already, and nothing of the vendor's is overwritten; if it is a package, take it out of \
+             --packages",
+            added.path
+        ))),
+        None => Ok(plan),
+    }
 }
 
 impl Plan {

@@ -290,3 +290,77 @@ fn a_site_that_the_installer_could_not_carry_out_is_refused_by_check_and_build()
     refused(&bench, &bench.run(&["check", "site.toml", "--iso", "in.iso"]), 3, wanted, &before);
     assert_eq!(bench.run(&["check", "site.toml"]).status.code(), Some(0));
 }
+
+/// The same as [`Bench::new`], with something in the image's tree changed.
+fn changed(change: impl Fn(&Path)) -> Bench {
+    let bench = Bench::new();
+    let tree = bench.path().join("tree");
+    change(&tree);
+    fs::remove_file(bench.path().join("in.iso")).unwrap();
+    common::master(bench.path(), &tree);
+    bench
+}
+
+#[test]
+fn what_would_fail_in_the_installation_is_refused_with_its_probe() {
+    let cases: [(&str, &str, &[u8]); 5] = [
+        ("probe 7 (kernel and package)", "boot/isolinux/linux26", &common::kernel("2.6.32-99-pve")),
+        ("Gtk3::Notebook->new", "usr/bin/proxinstall", b"use Gtk3;\nGtk3::Notebook->new;\n"),
+        ("probe 5 (initrd format)", "boot/isolinux/initrd.img", b"\x28\xB5\x2F\xFDzstd"),
+        ("no default label", "boot/isolinux/isolinux.cfg", b"label other\nkernel linux26\n"),
+        ("has /boot/isolinux/cias.txt already", "boot/isolinux/cias.txt", b"the vendor's"),
+    ];
+    for (wanted, path, bytes) in cases {
+        let bench = changed(|tree| common::put(tree, path, 0o644, bytes));
+        let before = bench.names();
+        refused(&bench, &bench.build("out.iso", &[]), 3, wanted, &before);
+    }
+}
+
+#[test]
+fn a_dynamic_program_is_refused() {
+    let bench = Bench::new();
+    fs::copy(env!("CARGO_BIN_EXE_cias-builder"), bench.path().join("cias-firstboot")).unwrap();
+    let before = bench.names();
+    refused(&bench, &bench.build("out.iso", &[]), 3, "wanted", &before);
+}
+
+#[test]
+fn an_image_without_a_hybrid_boot_record_stays_one() {
+    let bench = Bench::new();
+    let mut bytes = bench.bytes("in.iso");
+    bytes[..512].fill(0);
+    fs::write(bench.path().join("in.iso"), bytes).unwrap();
+    let image = bench.built();
+    assert_eq!(image.raw(0, 512, 512).unwrap(), [0; 512]);
+    let loader = image.get("/boot/isolinux/isolinux.bin").unwrap().extents[0].block;
+    assert_eq!(image.volume().boot.as_ref().unwrap().images[0].block, loader);
+}
+
+/// xorriso waits for us in front of its work, so that the signal comes at a known moment.
+#[test]
+fn ctrl_c_ends_with_130_and_leaves_nothing() {
+    let bench = Bench::new();
+    let tools = tempfile::tempdir().unwrap();
+    let script = "#!/bin/sh\n[ \"$1\" = -version ] && exec /usr/bin/xorriso \"$@\"\n\
+        echo x >\"$TOOLS/ready\"\nread -r go <\"$TOOLS/go\"\nexec /usr/bin/xorriso \"$@\"\n";
+    common::put(tools.path(), "xorriso", 0o755, script.as_bytes());
+    let fifos = Command::new("mkfifo").arg(tools.path().join("ready")).arg(tools.path().join("go")).status();
+    assert!(fifos.unwrap().success());
+    let before = bench.names();
+    let path = format!("{}:{}", tools.path().display(), std::env::var("PATH").unwrap());
+    let child = Command::new(env!("CARGO_BIN_EXE_cias-builder"))
+        .args(["build", "--iso", "in.iso", "--site", "site.toml", "--firstboot", "cias-firstboot"])
+        .args(["--out", "out.iso"])
+        .env("PATH", path)
+        .env("TOOLS", tools.path())
+        .current_dir(bench.path())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert_eq!(fs::read(tools.path().join("ready")).unwrap(), b"x\n");
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    fs::write(tools.path().join("go"), "go\n").unwrap();
+    refused(&bench, &child.wait_with_output().unwrap(), 130, "interrupted", &before);
+}
