@@ -10,12 +10,21 @@ use clap::Args;
 
 mod keys;
 
+/// How to treat a file with secrets.
+const CARE: &str = "# It holds secrets: keep it at mode 0600, and keep a copy where you keep root passwords.";
+
+/// Where a password hash comes from.
+const HASH_NOTE: &str = "# $6$ or $5$, as `openssl passwd -6` makes it";
+
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
     /// Where the site file goes.
     #[arg(long, value_name = "FILE", default_value = "site.toml")]
     pub out: PathBuf,
+    /// Put all secrets into a second file beside the site file.
+    #[arg(long, value_name = "NAME")]
+    pub secrets: Option<String>,
     /// Root's password as a $6$ or $5$ hash; `openssl passwd -6` makes one.
     #[arg(long, value_name = "HASH")]
     pub password_hash: Option<String>,
@@ -28,19 +37,52 @@ pub struct InitArgs {
     /// Accept the licence of Proxmox VE.
     #[arg(long)]
     pub accept_eula: bool,
-    /// Replace FILE if it exists, with new secrets.
+    /// Replace files that exist, with new secrets.
     #[arg(long)]
     pub force: bool,
 }
 
-/// Writes the file; what is neither given nor asked for stays empty, and `check` names it.
+/// What only the user knows. Nothing is an empty text, and `check` names it.
+#[derive(Default)]
+struct Given {
+    domain: String,
+    mail: String,
+    hash: String,
+    eula: bool,
+}
+
+/// Writes the file, and the second one if it is wanted; what is neither given nor asked for stays empty.
 pub fn init(args: &InitArgs) -> Result<()> {
     let shown = args.out.display();
-    if args.out.exists() && !args.force {
-        return Err(Class::Refused.error(format!(
-            "{shown} exists, and new secrets would lock its nodes out: name another file with --out, or give --force"
-        )));
+    let second = args.secrets.as_ref().map(|name| args.out.with_file_name(name));
+    for file in std::iter::once(&args.out).chain(&second) {
+        if file.symlink_metadata().is_ok() && !args.force {
+            return Err(Class::Refused.error(format!(
+                "{} exists, and new secrets would lock its nodes out: name another file, or give --force",
+                file.display()
+            )));
+        }
     }
+    let given = given(args)?;
+    let (first, secrets) = render(&given, args.secrets.as_deref())?;
+    if let Some((path, text)) = second.as_ref().zip(secrets) {
+        files::write(path, text, 0o600)?;
+        files::write(&args.out, first, 0o644)?;
+        let path = path.display();
+        eprintln!("wrote {shown}, and fresh secrets to {path}, mode 0600: keep it like a root password");
+    } else {
+        files::write(&args.out, first, 0o600)?;
+        eprintln!("wrote {shown} with fresh secrets, mode 0600: keep it like a root password");
+    }
+    for finding in site::examine(&args.out)?.err().unwrap_or_default() {
+        eprintln!("still to do: {finding}");
+    }
+    eprintln!("next: cias-builder check {shown}");
+    Ok(())
+}
+
+/// Takes from the options what is there, and asks for the rest where somebody can answer.
+fn given(args: &InitArgs) -> Result<Given> {
     let asks = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     let hash = match &args.password_hash {
         Some(hash) => judged("--password-hash", hash, site::values::password_hash)?,
@@ -56,44 +98,46 @@ pub fn init(args: &InitArgs) -> Result<()> {
     let eula = args.accept_eula
         || asks && ask("Have you read and do you accept the licence of Proxmox VE? (yes/no) ", agreed)?;
     let domain = judged("--domain", &args.domain, site::values::domain)?;
-    let text = render(&[
-        ("domain", &domain),
-        ("mail", &mail),
-        ("hash", &hash),
-        ("eula", if eula { "true" } else { "false" }),
-    ])?;
-    files::write(&args.out, &text, 0o600)?;
-    eprintln!("wrote {shown} with fresh secrets, mode 0600: keep it like a root password");
-    if let Err(findings) = site::from_text(&text) {
-        for finding in findings {
-            eprintln!("still to do: {shown}:{finding}");
-        }
-    }
-    eprintln!("next: cias-builder check {shown}");
-    Ok(())
+    Ok(Given { domain, mail, hash, eula })
 }
 
-/// The file with its secrets; each placeholder stands once in the template.
-fn render(values: &[(&str, &str)]) -> Result<String> {
+/// The site file and, if its secrets go to a file of that name, the second one.
+fn render(given: &Given, second: Option<&str>) -> Result<(String, Option<String>)> {
     let (join, host) = (keys::pair("cias-join")?, keys::pair("cias-enrol")?);
     let (key, vrrp) = (keys::hexadecimal()?, keys::word()?);
-    let secrets = [
-        ("key", &key),
-        ("join_key", &join.private),
-        ("join_key_public", &join.public),
-        ("enrol_host_key", &host.private),
-        ("enrol_host_key_public", &host.public),
-        ("vrrp_password", &vrrp),
-    ];
-    let mut text = include_str!("../../overlay/templates/site.toml").to_owned();
-    for (name, value) in values
-        .iter()
-        .map(|(name, value)| (*name, *value))
-        .chain(secrets.map(|(name, value)| (name, value.as_str())))
-    {
-        text = text.replace(&format!("@{name}@"), value);
-    }
-    Ok(text)
+    let secrets = fill(
+        include_str!("../../overlay/templates/secrets.toml"),
+        &[
+            ("key", &key),
+            ("join_key", &join.private),
+            ("join_key_public", &join.public),
+            ("enrol_host_key", &host.private),
+            ("enrol_host_key_public", &host.public),
+            ("vrrp_password", &vrrp),
+        ],
+    );
+    let hash = format!("{HASH_NOTE}\nroot_password_hash = \"{}\"", given.hash);
+    let site = |root: &str, care: &str, secrets: &str| {
+        let eula = given.eula.to_string();
+        let values = [("domain", &*given.domain), ("mail", &given.mail), ("eula", &eula)];
+        let parts = [("root", root), ("care", care), ("secrets", secrets)];
+        fill(include_str!("../../overlay/templates/site.toml"), &[values, parts].concat())
+    };
+    Ok(match second {
+        None => (site(&hash, CARE, &format!("{secrets}\n")), None),
+        Some(name) => {
+            let root = format!("# The second file, at mode 0600\nsecrets_file = {name:?}");
+            let care = format!("# Its secrets stand in {name}, a file beside this one.");
+            let second =
+                format!("# The secrets of a site, for its site file.\n{CARE}\n[site]\n{hash}\n\n{secrets}");
+            (site(&root, &care, ""), Some(second))
+        }
+    })
+}
+
+/// A template with its values; each placeholder stands in it once.
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("@{name}@"), value))
 }
 
 fn judged(option: &str, text: &str, judge: impl Fn(&str) -> Result<String, String>) -> Result<String> {
@@ -147,17 +191,53 @@ mod tests {
         assert_eq!(site::values::password_hash(&hash), Ok(hash));
     }
 
+    fn complete() -> Given {
+        let hash = format!("$6$salt${}", "a".repeat(86));
+        Given { domain: "example.com".into(), mail: "a@example.com".into(), hash, eula: true }
+    }
+
     #[test]
     fn the_file_is_valid_but_for_what_only_the_user_knows() {
-        let hash = format!("$6$salt${}", "a".repeat(86));
-        let given = [("domain", "example.com"), ("mail", "a@example.com"), ("hash", &hash), ("eula", "true")];
-        let text = render(&given).unwrap();
-        assert!(!text.contains('@') || text.matches('@').count() == 1, "a placeholder is left");
+        let (text, second) = render(&complete(), None).unwrap();
+        assert!(second.is_none());
+        assert_eq!(text.matches('@').count(), 2, "a placeholder is left: {text}");
         site::from_text(&text).unwrap();
-        let text =
-            render(&[("domain", "example.com"), ("mail", ""), ("hash", ""), ("eula", "false")]).unwrap();
+        let empty = Given { domain: "example.com".into(), ..Given::default() };
+        let text = render(&empty, None).unwrap().0;
         let keys: Vec<String> =
             site::from_text(&text).unwrap_err().into_iter().map(|finding| finding.key).collect();
         assert_eq!(keys, ["site.mail", "site.root_password_hash", "install.accept_eula"]);
+    }
+
+    /// The file with every line behind `mark` made a key.
+    fn uncommented(text: &str, mark: &str) -> String {
+        let key = |line: &str| match line.strip_prefix(mark) {
+            Some(rest)
+                if rest.starts_with('[')
+                    || rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) =>
+            {
+                format!("{rest}\n")
+            }
+            _ => format!("{line}\n"),
+        };
+        text.lines().map(key).collect::<Vec<_>>().concat()
+    }
+
+    #[test]
+    fn what_the_comments_call_defaults_are_the_defaults() {
+        let text = render(&complete(), None).unwrap().0;
+        let defaults = uncommented(&text, "# ");
+        assert!(defaults.lines().count() == text.lines().count() && defaults.contains("\ntrash_time"));
+        let json = |text: &str| serde_json::to_string_pretty(&site::from_text(text).unwrap()).unwrap();
+        assert_eq!(json(&defaults), json(&text));
+    }
+
+    #[test]
+    fn the_examples_in_the_comments_are_valid() {
+        let text = render(&complete(), None).unwrap().0;
+        let examples = uncommented(&text, "#~ ");
+        assert!(!examples.lines().any(|line| line.starts_with("#~")));
+        let site = site::from_text(&examples).unwrap();
+        assert_eq!((site.nodes.machine.len(), site.nas.len()), (1, 1));
     }
 }

@@ -364,3 +364,15 @@ fn ctrl_c_ends_with_130_and_leaves_nothing() {
     fs::write(tools.path().join("go"), "go\n").unwrap();
     refused(&bench, &child.wait_with_output().unwrap(), 130, "interrupted", &before);
 }
+
+#[test]
+fn secrets_of_a_second_file_are_on_the_image_in_one_file() {
+    let bench = Bench::new();
+    let args = ["init", "--force", "--secrets", "keys.toml", "--mail", "a@example.com", "--accept-eula"];
+    let output = bench.run(&[&args[..], &["--password-hash", HASH]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let payload = region::decode(&read(&bench.built(), region::PATH)).unwrap();
+    let site = payload.site().unwrap();
+    assert_eq!(site.site.root_password_hash, HASH);
+    assert!(!payload.site_toml.contains("secrets_file"), "{}", payload.site_toml);
+}

@@ -105,3 +105,76 @@ fn a_bad_hash_names_the_command_that_makes_a_good_one() {
     assert!(text(&output.stderr).contains("openssl passwd -6"), "{}", text(&output.stderr));
     assert!(!folder.path().join("site.toml").exists());
 }
+
+#[test]
+fn secrets_in_a_second_file_leave_none_in_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["init", "--secrets", "keys.toml", "--mail", "a@example.com", "--password-hash", HASH];
+    let output = builder(folder.path(), &[&args[..], &["--accept-eula"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(!text(&output.stderr).contains("still to do"), "{}", text(&output.stderr));
+    let mode = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("site.toml"), mode("keys.toml")), (0o644, 0o600));
+    let first = std::fs::read_to_string(folder.path().join("site.toml")).unwrap();
+    assert!(!first.contains("PRIVATE KEY") && !first.contains(HASH), "{first}");
+    assert_eq!(builder(folder.path(), &["check", "site.toml"]).status.code(), Some(0));
+    // The second file alone is enough to stop a second init.
+    std::fs::remove_file(folder.path().join("site.toml")).unwrap();
+    let output = builder(folder.path(), &[&args[..], &["--accept-eula"]].concat());
+    assert_eq!(output.status.code(), Some(5), "{}", text(&output.stderr));
+}
+
+#[test]
+fn without_a_terminal_nothing_is_asked_and_what_is_missing_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = builder(folder.path(), &["init", "--out", "new.toml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let missing = ["site.mail", "site.root_password_hash", "install.accept_eula"];
+    for key in missing {
+        assert!(text(&output.stderr).contains(&format!(": {key}: found")), "{key}");
+    }
+    let output = builder(folder.path(), &["check", "--json", "new.toml"]);
+    assert_eq!(output.status.code(), Some(3));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let keys: Vec<&str> = found["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["key"].as_str().unwrap())
+        .collect();
+    assert_eq!(keys, missing);
+    assert_eq!(found["findings"][0]["file"], "new.toml");
+}
+
+#[test]
+fn the_plan_names_every_server_that_the_site_names() {
+    let folder = tempfile::tempdir().unwrap();
+    init(folder.path());
+    let path = folder.path().join("site.toml");
+    let site = std::fs::read_to_string(&path).unwrap();
+    let more = "\n[[nodes.machine]]\nserial = \"F\"\nposition = \"1-1\"\npriority = 90\n\
+                [[nodes.machine]]\nmac = \"52:54:00:00:00:07\"\nposition = \"2-7\"\ninstall.disk.model = \"INTEL*\"\n\
+                [[nodes.machine]]\nserial = \"X\"\n";
+    let site = site.replace("[role]", "[role]\nfounder.serial = \"F\"\npriority = 40") + more;
+    std::fs::write(&path, site).unwrap();
+    let output = builder(folder.path(), &["check", "site.toml"]);
+    let plan = text(&output.stdout);
+    for line in [
+        "founder   pve-rack-a-1-1.example.com at 10.254.0.1, pinned by serial F",
+        "nodes     10.254.1.1 to 10.254.5.99, room for 495",
+        "names     pve-rack-a-1-1 to pve-rack-a-5-99",
+        "machine   serial F: founder, pve-rack-a-1-1.example.com at 10.254.0.1, priority 90, system on the disk: the only one there is",
+        "machine   MAC 52:54:00:00:00:07: pve-rack-a-2-7.example.com at 10.254.2.7, priority 40, system on the disk: model INTEL*",
+        "machine   serial X: the next free place, priority 40, system on the disk: the only one there is",
+    ] {
+        assert!(plan.lines().any(|found| found == line), "{line} in {plan}{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_site_that_is_not_there_is_bad_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = builder(folder.path(), &["check", "nowhere.toml"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stderr).contains("cias-builder init"), "{}", text(&output.stderr));
+}

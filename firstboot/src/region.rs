@@ -44,10 +44,11 @@ impl Payload {
 
 /// The HMAC-SHA256 of `message` under the site key `key` (64 hexadecimal digits) for one `purpose`.
 pub fn keyed_hash(key: &str, purpose: &str, message: &[u8]) -> Result<[u8; 32]> {
-    let digits: Vec<char> = key.chars().collect();
-    let bytes: Option<Vec<u8>> =
-        digits.chunks(2).map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).ok()).collect();
-    let bytes = bytes.filter(|bytes| bytes.len() == 32).context("reading the site key")?;
+    let digits: Option<Vec<u32>> = key.chars().map(|digit| digit.to_digit(16)).collect();
+    let byte =
+        |pair: &[u32]| pair.iter().try_fold(0_u8, |sum, digit| Some(sum << 4 | u8::try_from(*digit).ok()?));
+    let bytes: Option<Vec<u8>> = digits.and_then(|digits| digits.chunks(2).map(byte).collect());
+    let bytes = bytes.filter(|bytes| key.len() == 64 && bytes.len() == 32).context("reading the site key")?;
     let derived = mac(&bytes, purpose.as_bytes())?;
     mac(&derived, message)
 }

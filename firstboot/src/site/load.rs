@@ -60,7 +60,10 @@ pub fn refusal(path: &Path, findings: &[Finding]) -> anyhow::Error {
 /// Reads the site file at `path`, and the second one if it names one; on failure all findings of both.
 pub fn examine(path: &Path) -> Result<Result<Loaded, Vec<Finding>>> {
     let file = path.display().to_string();
-    let text = text_of(path).with_context(|| format!("reading {file}"))?;
+    let text = text_of(path).map_err(|error| {
+        let way_out = "name a site file, or make one with `cias-builder init`";
+        Class::BadInput.error(format!("{file} can't be read ({error}): {way_out}"))
+    })?;
     let findings = Findings::new(&file, &text);
     let Some(document) = findings.parse() else {
         judge_mode(path, &findings)?;

@@ -58,6 +58,11 @@ impl Serialize for Interface {
     }
 }
 
+/// A number in plain digits: Rust's own reader takes a sign too.
+fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.parse().ok().filter(|_| text.chars().all(|c| c.is_ascii_digit()))
+}
+
 /// Any text without line breaks, at least one character.
 pub fn line(text: &str) -> Judged<String> {
     let good = !text.trim().is_empty() && !text.chars().any(char::is_control);
@@ -74,7 +79,7 @@ pub fn network(text: &str) -> Judged<Network> {
     let wanted = || "an IPv4 network such as 10.0.0.0/8".to_owned();
     let (base, prefix) = text.split_once('/').ok_or_else(wanted)?;
     let base: Ipv4Addr = base.parse().map_err(|_| wanted())?;
-    let prefix = prefix.parse().ok().filter(|bits| (8..=30).contains(bits)).ok_or_else(wanted)?;
+    let prefix = digits(prefix).filter(|bits| (8..=30).contains(bits)).ok_or_else(wanted)?;
     let network = Network { base, prefix };
     let first = Ipv4Addr::from(u32::from(base) & u32::from(network.mask()));
     if first == base { Ok(network) } else { Err(format!("the network's first address: {first}/{prefix}")) }
@@ -85,7 +90,7 @@ pub fn interface(text: &str) -> Judged<Interface> {
     let wanted = || "an address with its prefix, such as 192.168.56.101/24".to_owned();
     let (address, prefix) = text.split_once('/').ok_or_else(wanted)?;
     let address: Ipv4Addr = address.parse().map_err(|_| wanted())?;
-    let prefix = prefix.parse().ok().filter(|bits| (8..=30).contains(bits)).ok_or_else(wanted)?;
+    let prefix = digits(prefix).filter(|bits| (8..=30).contains(bits)).ok_or_else(wanted)?;
     let mask = Network { base: address, prefix }.mask();
     let network = Network { base: Ipv4Addr::from(u32::from(address) & u32::from(mask)), prefix };
     network.holds(address).then_some(Interface { address, network }).ok_or_else(wanted)
@@ -109,8 +114,8 @@ pub fn url(text: &str) -> Judged<String> {
 
 /// A time as `vzdump.cron` writes it: PVE 3.2 knows jobs of this form only (docs/facts.md 12).
 pub fn schedule(text: &str) -> Judged<String> {
-    let number = |field: &str, last: u8| field.parse::<u8>().is_ok_and(|number| number <= last);
-    let day = |field: &str| field.len() == 1 && field.parse::<u8>().is_ok_and(|day| (1..=7).contains(&day));
+    let number = |field: &str, last: u8| digits::<u8>(field).is_some_and(|number| number <= last);
+    let day = |field: &str| field.len() == 1 && digits::<u8>(field).is_some_and(|day| (1..=7).contains(&day));
     let good = match text.split(' ').collect::<Vec<_>>()[..] {
         [minute, hour, "*", "*", days] => {
             number(minute, 59) && number(hour, 23) && (days == "*" || days.split(',').all(day))
@@ -134,7 +139,7 @@ pub fn disk(text: &str) -> Judged<String> {
 /// `FIRST..LAST` between `least` and 254.
 pub fn range(least: u8) -> impl Fn(&str) -> Judged<(u8, u8)> {
     move |text| {
-        let parsed = text.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+        let parsed = text.split_once("..").and_then(|(a, b)| Some((digits(a)?, digits(b)?)));
         parsed
             .filter(|(first, last)| (least..=254).contains(first) && (*first..=254).contains(last))
             .ok_or_else(|| format!("FIRST..LAST between {least} and 254, such as 1..5"))
@@ -210,7 +215,7 @@ pub fn password_hash(text: &str) -> Judged<String> {
         _ => (false, 0),
     };
     let rounds =
-        parts.len() == 5 && parts[2].strip_prefix("rounds=").is_some_and(|n| n.parse::<u32>().is_ok());
+        parts.len() == 5 && parts[2].strip_prefix("rounds=").is_some_and(|n| digits::<u32>(n).is_some());
     let good = kind
         && parts[0].is_empty()
         && (parts.len() == 4 || rounds)
@@ -222,8 +227,10 @@ pub fn password_hash(text: &str) -> Judged<String> {
 
 /// A MAC address of one station, given back in lower case.
 pub fn mac(text: &str) -> Judged<String> {
-    let parts: Vec<Option<u8>> =
-        text.split(':').map(|part| u8::from_str_radix(part, 16).ok().filter(|_| part.len() == 2)).collect();
+    let parts: Vec<Option<u8>> = text
+        .split(':')
+        .map(|part| u8::from_str_radix(part, 16).ok().filter(|_| part.len() == 2 && !part.starts_with('+')))
+        .collect();
     let good =
         parts.len() == 6 && parts.iter().all(Option::is_some) && parts[0].is_some_and(|first| first & 1 == 0);
     good.then(|| text.to_ascii_lowercase()).ok_or_else(|| "a MAC address such as 52:54:00:12:34:56".into())
@@ -253,7 +260,7 @@ pub fn cluster_name(text: &str) -> Judged<String> {
 
 /// `ROW-POS`, each from 0 to 254 and 1 to 254: where a node stands and which address it gets.
 pub fn position(text: &str) -> Judged<(u8, u8)> {
-    let parsed = text.split_once('-').and_then(|(row, pos)| Some((row.parse().ok()?, pos.parse().ok()?)));
+    let parsed = text.split_once('-').and_then(|(row, pos)| Some((digits(row)?, digits(pos)?)));
     parsed
         .filter(|(row, pos)| *row < 255 && (1..255).contains(pos))
         .ok_or_else(|| "ROW-POSITION, such as 1-7".into())
@@ -302,6 +309,8 @@ mod tests {
             (password_hash("secret").is_err(), "a plain password"),
             (mac("52:54:00:AA:bb:01") == Ok("52:54:00:aa:bb:01".into()), "mac"),
             (mac("01:00:5e:00:00:01").is_err(), "multicast mac"),
+            (mac("52:54:00:+a:bb:01").is_err(), "mac with a sign"),
+            (schedule("+0 2 * * *").is_err() && position("+1-7").is_err(), "numbers with a sign"),
             (position("1-7") == Ok((1, 7)), "position"),
             (position("1-0").is_err(), "position 0"),
             (timezone("Berlin").is_err(), "zone without a region"),
