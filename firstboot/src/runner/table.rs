@@ -31,7 +31,7 @@ pub const TABLE: &[Row] = &[
         program: "mkfs.ext3",
         package: "e2fsprogs",
         version: "1.42.5",
-        options: &["-F", "-q", "-m", "-L", "-i", "-J", "-E"],
+        options: &["-F", "-q", "-m", "-L", "-U", "-i", "-J", "-E"],
     },
     Row { program: "mount", package: "mount", version: "2.20.1", options: &["-n", "-t", "-o"] },
     Row { program: "sync", package: "coreutils", version: "8.13", options: &[] },
