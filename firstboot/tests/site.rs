@@ -140,3 +140,23 @@ fn the_index_names_every_site() {
     }
     assert_eq!(listed, there);
 }
+
+#[test]
+fn damaged_text_gives_findings_and_never_a_panic() {
+    let text = fs::read_to_string(folder().join("good/one-file-rsa.toml")).unwrap();
+    let extra = fs::read_to_string(folder().join("good/everything.toml")).unwrap();
+    for text in [text, extra] {
+        for (at, character) in text.char_indices().step_by(31) {
+            // Cut off, and with another character in its place.
+            let rest = &text[at + character.len_utf8()..];
+            let damaged = ["", "\"", "[", "=", "\n", "\u{20ac}", "\0"]
+                .map(|other| format!("{}{other}{rest}", &text[..at]));
+            for damaged in damaged.iter().map(String::as_str).chain([&text[..at]]) {
+                let lines = damaged.matches('\n').count() + 1;
+                for finding in site::from_text(damaged).err().unwrap_or_default() {
+                    assert!((1..=lines).contains(&finding.line), "{finding} in {lines} lines");
+                }
+            }
+        }
+    }
+}
