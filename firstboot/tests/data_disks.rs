@@ -1,0 +1,190 @@
+//! The data disks on loop devices: formatted, mounted, entered into fstab; and everything else left alone.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set its machine up must stop")]
+
+#[path = "support/loops.rs"]
+mod loops;
+
+use std::fs;
+
+use cias_firstboot::disks::{DataDisks, owner};
+use cias_firstboot::facts::disks::Disk;
+use cias_firstboot::signatures::Kind;
+use cias_firstboot::site::{self, Site};
+use cias_firstboot::step::Step;
+use loops::{Machine, put, put_signature};
+
+const GIB: u64 = 1 << 30;
+const FSTAB: &str = "/dev/pve/root / ext3 errors=remount-ro 0 1\n# kept\nproc /proc proc defaults 0 0\n";
+
+fn node() -> Machine {
+    let machine = Machine::new();
+    fs::write(machine.root().join("etc/fstab"), FSTAB).unwrap();
+    machine
+}
+
+fn test_site(more: &str) -> Site {
+    let text = format!("{}{more}", include_str!("support/site.toml"));
+    site::from_text(&text).unwrap_or_else(|findings| panic!("{findings:?}"))
+}
+
+/// One boot: looks, applies if there is something to do, and wants nothing to be left. Returns what was to be done and
+/// the warnings.
+fn boot(machine: &Machine, site: &Site) -> (Vec<String>, Vec<String>) {
+    let step = DataDisks::new(site).with(machine.names());
+    let system = machine.system();
+    let todo = step.check(&system).unwrap().todo;
+    if !todo.is_empty() {
+        assert_eq!(step.apply(&system).unwrap(), Vec::<String>::new());
+    }
+    let after = step.check(&system).unwrap();
+    assert_eq!(after.todo, Vec::<String>::new());
+    (todo, after.warnings)
+}
+
+fn disk(machine: &Machine, name: &str) -> Disk {
+    machine.source().disks().unwrap().into_iter().find(|disk| disk.name == name).unwrap()
+}
+
+fn fstab(machine: &Machine) -> String {
+    fs::read_to_string(machine.root().join("etc/fstab")).unwrap()
+}
+
+#[test]
+fn blank_disks_are_formatted_and_mounted_and_foreign_ones_stay_as_they_are() {
+    if !loops::allowed() {
+        return;
+    }
+    let (mut machine, site) = (node(), test_site(""));
+    machine.add("eda", GIB, |_| ());
+    machine.add("edb", GIB, |file| put_signature(file, "xfs"));
+    machine.add("edc", 2 * GIB, |_| ());
+    machine.add("edd", GIB, |file| put(file, GIB - 1, &[1]));
+    let foreign = [machine.fingerprint("edb"), machine.fingerprint("edd")];
+
+    let (todo, warnings) = boot(&machine, &site);
+    assert_eq!(
+        todo,
+        [
+            "format /dev/eda, 1.0 GB as ext3 and mount it at /data/disk1",
+            "format /dev/edc, 2.1 GB as ext3 and mount it at /data/disk2"
+        ]
+    );
+    assert_eq!(
+        warnings,
+        [
+            "/dev/edb, 1.0 GB is not used: it is not blank (xfs \"label-xfs\"); disks.wipe = \"foreign\" would overwrite it",
+            "/dev/edd, 1.0 GB is not used: it is not blank (unknown data); disks.wipe = \"foreign\" would overwrite it",
+        ]
+    );
+    assert_eq!([machine.fingerprint("edb"), machine.fingerprint("edd")], foreign);
+    let mut wanted = FSTAB.to_owned();
+    for (name, data) in [("eda", "disk1"), ("edc", "disk2")] {
+        let disk = disk(&machine, name);
+        assert_eq!(disk.mounts, [format!("/data/{data}")]);
+        let found = &disk.contents.signatures()[0];
+        assert_eq!((found.kind, found.label.as_deref()), (Kind::Ext3, Some(format!("cias-{data}").as_str())));
+        let uuid = found.uuid.as_deref().unwrap();
+        assert!(owner::is_ours(&site.secrets.key, uuid), "{uuid}");
+        wanted = format!("{wanted}UUID={uuid} /data/{data} ext3 noatime,nofail 0 0\n");
+    }
+    assert_eq!(fstab(&machine), wanted);
+    assert!(!machine.root().join("var/lib/cias/formatting.json").exists());
+}
+
+#[test]
+fn a_second_boot_changes_nothing_and_one_without_the_mounts_only_mounts() {
+    if !loops::allowed() {
+        return;
+    }
+    let (mut machine, site) = (node(), test_site("[disks]\nwipe = \"all\"\n"));
+    machine.add("eda", GIB, |file| put_signature(file, "lvm_free"));
+    machine.add("edb", GIB, |_| ());
+    boot(&machine, &site);
+    fs::write(machine.root().join("data/disk1/kept"), "data").unwrap();
+    let before = (fstab(&machine), machine.calls.lock().unwrap().len());
+    assert_eq!(boot(&machine, &site), (Vec::new(), Vec::new()));
+    let looked_only =
+        machine.calls.lock().unwrap()[before.1..].iter().all(|line| line.starts_with("udevadm info"));
+    assert!(looked_only, "{:?}", machine.calls);
+
+    machine.unmount_all();
+    let (todo, warnings) = boot(&machine, &site);
+    assert!(todo.iter().all(|line| line.starts_with("mount /dev/ed")) && todo.len() == 2, "{todo:?}");
+    assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(fs::read_to_string(machine.root().join("data/disk1/kept")).unwrap(), "data");
+    assert_eq!(fstab(&machine), before.0);
+}
+
+#[test]
+fn a_disk_of_another_site_is_refused_and_one_of_the_same_site_is_used() {
+    if !loops::allowed() {
+        return;
+    }
+    let (mut machine, site) = (node(), test_site(""));
+    machine.add("eda", GIB, |_| ());
+    boot(&machine, &site);
+    fs::write(machine.root().join("data/disk1/kept"), "data").unwrap();
+    machine.unmount_all();
+    // Another node: its fstab knows nothing of the disk.
+    fs::write(machine.root().join("etc/fstab"), FSTAB).unwrap();
+    let mut other = test_site("");
+    other.secrets.key = "6b".repeat(32);
+    let before = machine.fingerprint("eda");
+    let (todo, warnings) = boot(&machine, &other);
+    assert_eq!((todo.len(), warnings.len()), (0, 1), "{todo:?} {warnings:?}");
+    assert!(warnings[0].contains("it is not blank (ext3 \"cias-disk1\")"), "{warnings:?}");
+    assert_eq!(machine.fingerprint("eda"), before);
+    boot(&machine, &site);
+    assert_eq!(fs::read_to_string(machine.root().join("data/disk1/kept")).unwrap(), "data");
+}
+
+#[test]
+fn a_disk_that_cannot_be_formatted_is_a_warning_and_is_tried_again_at_the_next_boot() {
+    if !loops::allowed() {
+        return;
+    }
+    let (mut machine, site) = (node(), test_site(""));
+    machine.add("eda", GIB, |_| ());
+    machine.add("edb", GIB, |_| ());
+    machine.answers.push(("mkfs.ext3 -F -q -m 0 -L cias-disk1".into(), 1, "input/output error".into()));
+    let (_, warnings) = boot(&machine, &site);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("/dev/eda, 1.0 GB could not be formatted: `mkfs.ext3"), "{warnings:?}");
+    assert!(disk(&machine, "eda").mounts.is_empty());
+    assert_eq!(disk(&machine, "edb").mounts, ["/data/disk2"]);
+    // It left something behind, as a mkfs that was cut off does.
+    fs::write(machine.device("eda"), b"half a file system").unwrap();
+    machine.answers.clear();
+    let (todo, warnings) = boot(&machine, &site);
+    assert_eq!(todo, ["format /dev/eda, 1.0 GB as ext3 and mount it at /data/disk1"]);
+    assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(disk(&machine, "eda").mounts, ["/data/disk1"]);
+}
+
+#[test]
+fn a_disk_that_cannot_be_mounted_is_a_warning() {
+    if !loops::allowed() {
+        return;
+    }
+    let (mut machine, site) = (node(), test_site(""));
+    machine.add("eda", GIB, |_| ());
+    machine.answers.push(("mount ".into(), 32, "bad superblock".into()));
+    let (_, warnings) = boot(&machine, &site);
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].starts_with("/dev/eda, 1.0 GB could not be mounted at /data/disk1"), "{warnings:?}");
+}
+
+#[test]
+fn all_disks_are_formatted_at_the_same_time() {
+    if !loops::allowed() {
+        return;
+    }
+    let (mut machine, site) = (node(), test_site(""));
+    for name in ["eda", "edb", "edc"] {
+        machine.add(name, GIB, |_| ());
+    }
+    // Each mkfs waits for the other two; one after the other they would wait for ever.
+    machine.together = Some(("mkfs.ext3".into(), std::sync::Barrier::new(3)));
+    let (todo, warnings) = boot(&machine, &site);
+    assert_eq!((todo.len(), warnings.len()), (3, 0));
+}
