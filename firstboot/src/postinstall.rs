@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::files;
 use crate::outcome::Class;
-use crate::preinstall::{marker, payload};
+use crate::preinstall::{WORK, marker, payload};
 use crate::region;
 use crate::runner::{Call, Runner};
 
@@ -22,11 +22,18 @@ pub struct Options {
     pub region: PathBuf,
     /// The installer's log.
     pub log: PathBuf,
+    /// Preinstall's log: which disks were seen, and why each was refused.
+    pub own_log: PathBuf,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { target: "/target".into(), region: region::PATH.into(), log: "/tmp/install.log".into() }
+        Self {
+            target: "/target".into(),
+            region: region::PATH.into(),
+            log: "/tmp/install.log".into(),
+            own_log: Path::new(WORK).join("preinstall.log"),
+        }
     }
 }
 
@@ -46,16 +53,20 @@ pub fn postinstall(options: &Options, runner: &dyn Runner) -> Result<()> {
     let build = json!({"schema": 1, "build_id": payload.build_id, "version": env!("CARGO_PKG_VERSION"), "site": site.site.cluster_name});
     let build = serde_json::to_string_pretty(&build).context("writing JSON")? + "\n";
     files::write(&at("/etc/cias/build.json"), &build, 0o600)?;
-    keep_log(&options.log, &at("/var/log/cias"))?;
+    files::make_folder(&at("/var/log/cias"), 0o755)?;
+    keep_log(&options.log, &at("/var/log/cias/install.log"))?;
+    // Whoever ran the vendor's installer by hand has none.
+    if options.own_log.exists() {
+        keep_log(&options.own_log, &at("/var/log/cias/preinstall.log"))?;
+    }
     // Everything that was written so far, by us and by the vendor, is on the disk before the marker says so.
     runner.run(&Call::new("sync"))?;
     files::write(&at("/boot").join(format!("{}{}", marker::PREFIX, payload.build_id)), &build, 0o644)
 }
 
-fn keep_log(log: &Path, folder: &Path) -> Result<()> {
-    files::make_folder(folder, 0o755)?;
+fn keep_log(log: &Path, copy: &Path) -> Result<()> {
     let text = std::fs::read(log).with_context(|| format!("reading {}", log.display()))?;
-    files::write(&folder.join("install.log"), text, 0o600)
+    files::write(copy, text, 0o600)
 }
 
 /// `/etc/shadow` with root's password hash replaced; every other field and line stays.
@@ -103,13 +114,17 @@ mod tests {
         let payload = Payload { build_id: "00ff".into(), site_toml: crate::site::tests::example() };
         let region = folder.path().join("site.bin");
         std::fs::write(&region, region::encode(&payload).unwrap()).unwrap();
-        let options = Options { target: target.clone(), region, log: folder.path().join("install.log") };
+        let at = |name: &str| folder.path().join(name);
+        let options =
+            Options { target: target.clone(), region, log: at("install.log"), own_log: at("preinstall.log") };
         assert!(postinstall(&options, &Fake::default()).is_err(), "without a log it is no installation");
         assert!(!target.join("boot/cias-installed-00ff").exists());
         std::fs::write(&options.log, "log").unwrap();
+        std::fs::write(&options.own_log, "own").unwrap();
         postinstall(&options, &Fake::default()).unwrap();
         assert!(target.join("boot/cias-installed-00ff").exists());
         assert!(std::fs::read_to_string(target.join("etc/shadow")).unwrap().starts_with("root:$6$"));
+        assert_eq!(std::fs::read_to_string(target.join("var/log/cias/preinstall.log")).unwrap(), "own");
         let mode = |path: &str| std::fs::metadata(target.join(path)).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode("etc/cias"), mode("etc/cias/site.toml"), mode("etc/shadow")), (0o700, 0o600, 0o640));
         assert_eq!(std::fs::read_to_string(target.join("etc/cias/site.toml")).unwrap(), payload.site_toml);
