@@ -19,25 +19,25 @@ const HASH_NOTE: &str = "# $6$ or $5$, as `openssl passwd -6` makes it";
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// Where the site file goes.
+    /// Where the site file goes
     #[arg(long, value_name = "FILE", default_value = "site.toml")]
     pub out: PathBuf,
-    /// Put all secrets into a second file beside the site file.
+    /// Put all secrets into a second file of this name beside the site file
     #[arg(long, value_name = "NAME")]
     pub secrets: Option<String>,
-    /// Root's password as a $6$ or $5$ hash; `openssl passwd -6` makes one.
+    /// Root's password as a $6$ or $5$ hash; `openssl passwd -6` makes one
     #[arg(long, value_name = "HASH")]
     pub password_hash: Option<String>,
-    /// The administrator's mail address.
+    /// The administrator's mail address
     #[arg(long, value_name = "ADDRESS")]
     pub mail: Option<String>,
-    /// The DNS domain of the nodes.
+    /// The DNS domain of the nodes
     #[arg(long, value_name = "DOMAIN", default_value = "example.com")]
     pub domain: String,
-    /// Accept the licence of Proxmox VE.
+    /// Accept the licence of Proxmox VE, which the installer would ask for
     #[arg(long)]
     pub accept_eula: bool,
-    /// Replace files that exist, with new secrets.
+    /// Replace files that exist; nodes of the old secrets are locked out
     #[arg(long)]
     pub force: bool,
 }

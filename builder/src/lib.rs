@@ -4,6 +4,7 @@ pub mod binary;
 pub mod bootmenu;
 pub mod build;
 pub mod check;
+pub mod cli;
 pub mod closure;
 pub mod copy;
 pub mod deb;

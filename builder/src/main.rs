@@ -1,15 +1,13 @@
 //! The command `cias-builder`.
 
-mod cli;
-
 use anyhow::{Context, Result};
 use cias_builder::build::{self, Request};
+use cias_builder::cli::{BuildArgs, Cli, Command, InspectArgs};
 use cias_builder::inspect;
 use cias_builder::interrupt::Interrupt;
 use cias_builder::progress::Progress;
 use cias_firstboot::outcome::{Class, conclude};
 use clap::Parser;
-use cli::{BuildArgs, Cli, Command, InspectArgs};
 use serde::Serialize;
 use std::process::ExitCode;
 

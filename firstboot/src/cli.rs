@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::node::Stage;
+use crate::outcome::EXIT_CODES;
 
-/// Turns a freshly installed Proxmox VE server into a node of its cluster.
+/// Turns a freshly installed Proxmox VE server into a node of its cluster
+///
+/// Every boot runs it; by hand it is needed only to look, and after something was put right. `cias-firstboot` is the
+/// same program. Results go to standard output, errors to standard error, one line each; every command that was run
+/// stands in /var/log/cias/firstboot.log.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 80)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 bad input, 4 missing tool,\n\
-                  5 refused for safety, 6 try later, 130 interrupted.")]
+#[command(name = "cias", version, max_term_width = 80, after_help = EXIT_CODES)]
 pub struct Cli {
     /// Folder that stands for / (for tests; commands still run on this machine)
     #[arg(long, global = true, hide = true, default_value = "/", value_name = "DIR")]
@@ -25,13 +28,47 @@ pub struct Cli {
 pub enum Command {
     /// Settle the identity and provision the node; every boot runs it
     ///
-    /// Goes on where it was interrupted. What is done already is left as it is.
+    /// Goes on where it was interrupted. What is done already is left as it is. Needs root.
+    #[command(after_long_help = "\
+Exit codes: 0 done; 1 a step failed; 3 /etc/cias/site.toml is missing or wrong;
+4 a program is missing; 5 the place in the cluster would change; 6 it waits, or
+another `cias run` is at work.
+
+Examples:
+  cias run
+  cias run --stage provision")]
     Run(Run),
     /// Show what `run` would do, and change nothing
+    ///
+    /// Prints every step with what it would do, or `nothing to do`. Needs root, because the site file holds secrets.
+    #[command(after_long_help = "\
+Exit codes: 0 shown; 1 not root; 3 /etc/cias/site.toml is missing or wrong.
+
+Examples:
+  cias plan")]
     Plan(Output),
     /// Show how far this node is
+    ///
+    /// Says name, address and state (pending, working, interrupted, done, failed or waiting), the reason and the way
+    /// out. Anybody may ask.
+    #[command(after_long_help = "\
+Exit codes: 0 shown, whatever the state is; 1 the journal is not readable;
+3 another version wrote it.
+
+Examples:
+  cias status
+  cias status --json")]
     Status(Output),
     /// Show what this machine is
+    ///
+    /// Prints hardware, network ports and disks, and what the machine lacks to be a Master. Sizes are in MiB and GiB,
+    /// in JSON in bytes. Needs root to see everything.
+    #[command(after_long_help = "\
+Exit codes: 0 shown; 1 the disks cannot be listed.
+
+Examples:
+  cias facts
+  cias facts --json")]
     Facts(Output),
     /// Install this server unattended; the installer's X starter runs it
     #[command(hide = true)]

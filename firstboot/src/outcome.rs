@@ -6,6 +6,10 @@
 use std::fmt;
 use std::process::ExitCode;
 
+/// The exit codes, as the help tells them.
+pub const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 bad input, 4 missing tool,\n\
+                              5 refused for safety, 6 try later, 130 interrupted.";
+
 /// Why a command did not succeed. The numbers are the documented exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

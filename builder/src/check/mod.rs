@@ -21,13 +21,13 @@ const TABLE_LIMIT: u64 = 1 << 20;
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The site file.
+    /// The site file
     #[arg(value_name = "FILE")]
     pub site: PathBuf,
-    /// Compare country, keyboard and time zone with this ISO's tables.
+    /// Compare country, keyboard and time zone with this ISO's tables
     #[arg(long, value_name = "IN")]
     pub iso: Option<PathBuf>,
-    /// Print findings or plan as JSON.
+    /// Print findings or plan as JSON
     #[arg(long)]
     pub json: bool,
 }
