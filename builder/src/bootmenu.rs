@@ -3,8 +3,16 @@
 use anyhow::Result;
 use cias_firstboot::outcome::Class;
 
-/// Name of the label that is added.
+/// Name of the label that starts by itself: the guard, then the installation.
 pub const LABEL: &str = "cias";
+/// Name of the label that starts the installation without the guard, and can be given more kernel words.
+pub const DIRECT: &str = "cias-direct";
+/// Name of the label that installs a server again.
+pub const REINSTALL: &str = "cias-reinstall";
+/// The guard, beside the menu. isolinux takes any file of an unknown kind for a kernel.
+pub const GUARD: &str = "cias.lnx";
+/// Kernel word that allows to overwrite a finished installation.
+pub const REINSTALL_WORD: &str = "cias.reinstall";
 /// Kernel word that makes the installation unattended.
 pub const AUTO_WORD: &str = "cias.auto";
 /// Tenths of a second until the default label starts: time to choose another.
@@ -62,6 +70,11 @@ fn setting(line: &str) -> Option<(String, &str)> {
     Some((key.to_ascii_lowercase(), value.trim()))
 }
 
+/// Value of a setting of the whole menu; the last one counts, as for isolinux.
+pub fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.lines().filter_map(setting).filter(|(found, _)| found == key).map(|(_, value)| value).next_back()
+}
+
 /// Reads a configuration.
 pub fn parse(text: &str) -> Menu {
     let mut menu = Menu { default: None, graphical: false, append: None, labels: Vec::new() };
@@ -113,13 +126,16 @@ impl Menu {
     }
 }
 
-/// The new configuration: a head with our label, then the vendor's text. In that text only the settings which
+/// The new configuration: a head with our labels, then the vendor's text. In that text only the settings which
 /// would override the head are turned into comments, and `serial`, which must come first, moves up.
 pub fn render(vendor: &str) -> Result<String> {
     let menu = parse(vendor);
-    if menu.labels.iter().any(|label| label.name.eq_ignore_ascii_case(LABEL)) {
-        return Err(Class::BadInput
-            .error(format!("the boot menu has a label `{LABEL}` already; use the vendor's unchanged ISO")));
+    let ours = |name: &str| [LABEL, DIRECT, REINSTALL].iter().any(|own| name.eq_ignore_ascii_case(own));
+    if let Some(label) = menu.labels.iter().find(|label| ours(&label.name)) {
+        return Err(Class::BadInput.error(format!(
+            "the boot menu has a label `{}` already; use the vendor's unchanged ISO",
+            label.name
+        )));
     }
     let normal = menu.normal()?;
     let is = |line: &str, keys: &[&str]| setting(line).is_some_and(|(key, _)| keys.contains(&key.as_str()));
@@ -137,8 +153,11 @@ pub fn render(vendor: &str) -> Result<String> {
         format!("display {NOTICE}"),
         String::new(),
     ]);
-    lines.extend(label_lines(normal));
-    lines.push(String::new());
+    lines.extend([format!("label {LABEL}"), format!("linux {GUARD}"), String::new()]);
+    for (name, words) in [(DIRECT, &[AUTO_WORD][..]), (REINSTALL, &[AUTO_WORD, REINSTALL_WORD])] {
+        lines.extend(label_lines(name, normal, words));
+        lines.push(String::new());
+    }
     lines.push("# The vendor's menu. Lines marked `vendor:` were settings of the whole menu.".to_owned());
     lines.extend(vendor.lines().filter(|line| !is(line, &["serial"])).map(|line| {
         let mark = if is(line, &OVERRIDDEN) { "# vendor: " } else { "" };
@@ -152,19 +171,20 @@ pub fn notice(vendor: &str, site: &str) -> String {
     let labels: Vec<String> = parse(vendor).labels.into_iter().map(|label| label.name).collect();
     format!(
         "\r\nCIAS, site {site}\r\n\
-         In {} seconds this server INSTALLS ITSELF WITHOUT A QUESTION.\r\n\
-         Any key stops the clock. Then type: {LABEL} to install,\r\n\
-         or a label of the vendor's: {}\r\n\r\n",
+         In {} seconds this server INSTALLS ITSELF WITHOUT A QUESTION;\r\n\
+         if this medium installed it before, its own system starts instead.\r\n\
+         Any key stops the clock. Then type: {LABEL} to go on, {REINSTALL} to install\r\n\
+         once more (ALL DATA IS LOST), or a label of the vendor's: {}\r\n\r\n",
         TIMEOUT / 10,
         labels.join(", ")
     )
 }
 
-fn label_lines(normal: &Label) -> Vec<String> {
-    let mut lines = vec![format!("label {LABEL}")];
+fn label_lines(name: &str, normal: &Label, more: &[&str]) -> Vec<String> {
+    let mut lines = vec![format!("label {name}")];
     lines.extend(normal.kernel.iter().map(|kernel| format!("kernel {kernel}")));
     lines.extend(normal.initrd.iter().map(|initrd| format!("initrd {initrd}")));
-    let words = normal.append.as_deref().into_iter().chain([AUTO_WORD]);
+    let words = normal.append.as_deref().into_iter().chain(more.iter().copied());
     lines.push(format!("append {}", words.collect::<Vec<_>>().join(" ")));
     lines
 }
@@ -176,14 +196,18 @@ mod tests {
     const PLAIN: &str = "serial 0 115200\nPROMPT 1\ntimeout 50\nDEFAULT linux\ndisplay pve.txt\n\nlabel linux\n  kernel linux26\n  append initrd=initrd.img rw quiet\nlabel debug\n  kernel linux26\n  append initrd=initrd.img rw proxdebug\n";
 
     #[test]
-    fn the_new_label_starts_what_the_normal_one_starts() {
+    fn the_new_labels_start_the_guard_or_what_the_normal_one_starts() {
         let text = render(PLAIN).unwrap();
         let menu = parse(&text);
         assert_eq!(menu.default.as_deref(), Some("cias"));
-        assert_eq!(menu.labels[0].name, "cias");
-        assert_eq!(menu.labels[0].append.as_deref(), Some("initrd=initrd.img rw quiet cias.auto"));
-        assert_eq!(menu.labels[0].initrds(), ["initrd.img"]);
-        assert_eq!(menu.labels[1..], parse(PLAIN).labels[..]);
+        let names: Vec<_> = menu.labels.iter().map(|label| label.name.as_str()).collect();
+        assert_eq!(names[..3], ["cias", "cias-direct", "cias-reinstall"]);
+        assert_eq!(menu.labels[0].kernel.as_deref(), Some(GUARD));
+        assert_eq!(menu.labels[1].append.as_deref(), Some("initrd=initrd.img rw quiet cias.auto"));
+        let again = Some("initrd=initrd.img rw quiet cias.auto cias.reinstall");
+        assert_eq!(menu.labels[2].append.as_deref(), again);
+        assert_eq!(menu.labels[1].initrds(), ["initrd.img"]);
+        assert_eq!(menu.labels[3..], parse(PLAIN).labels[..]);
     }
 
     #[test]

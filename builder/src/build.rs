@@ -3,12 +3,14 @@
 use crate::grow::{self, Dates};
 use crate::interrupt::Interrupt;
 use crate::iso9660::Image;
-use crate::manifest::{self, Manifest};
+use crate::manifest::{self, Manifest, Tools};
 use crate::plan::{self, BootFiles, Range};
 use crate::probes;
 use crate::progress::Progress;
 use crate::workplace::Workplace;
-use crate::{binary, check, closure, copy, deb, family, firstboot_package, packages, verify};
+use crate::{
+    binary, bootmenu, check, closure, copy, deb, family, firstboot_package, guard, packages, verify,
+};
 use anyhow::{Context, Result};
 use cias_firstboot::outcome::Class;
 use cias_firstboot::region::{self, Payload};
@@ -66,7 +68,7 @@ pub fn build(request: &Request, progress: Progress, interrupt: &Interrupt) -> Re
     let loaded = site::load(&request.site)?;
     let binary = binary::load(request.firstboot.as_deref())?;
     let runner = Host::unchecked(|_| ());
-    let xorriso = grow::version(&runner)?;
+    let (xorriso, grub) = (grow::version(&runner)?, guard::version(&runner)?);
     let source = Image::open(&request.iso)?;
     let checked = Checked::new(&source)?;
     check::fits(&loaded, &request.site, &source, &request.iso)?;
@@ -109,8 +111,15 @@ pub fn build(request: &Request, progress: Progress, interrupt: &Interrupt) -> Re
         installer: checked.installer,
         kernel: &checked.kernel,
     };
-    let manifest = Manifest::new(described, &xorriso, &plan, &checked.overwritten).to_bytes()?;
-    let build_id = manifest::build_id(&loaded.site.secrets.key, &manifest)?;
+    let tools = Tools { xorriso: &xorriso, grub: &grub };
+    // The guard carries the build's name, so the name is made from what is known of all else.
+    let draft = Manifest::new(described, tools, &plan, &checked.overwritten).to_bytes()?;
+    let build_id = manifest::build_id(&loaded.site.secrets.key, &draft)?;
+    let menu = plan::menu_text(&source, &checked.boot)?;
+    let guard = guard::image(&runner, &source, &checked.boot, &menu, &build_id, &work.stage)?;
+    plan.add(&checked.boot.resolve(bootmenu::GUARD), 0o644, guard);
+    plan.add(&guard::medium(&build_id), 0o644, Vec::new());
+    let manifest = Manifest::new(described, tools, &plan, &checked.overwritten).to_bytes()?;
     let payload = Payload { build_id: build_id.clone(), site_toml: loaded.text };
     plan.add(manifest::PATH, 0o644, manifest);
     plan.add(region::PATH, 0o600, region::encode(&payload)?);

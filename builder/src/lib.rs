@@ -11,6 +11,7 @@ pub mod deb;
 pub mod family;
 pub mod firstboot_package;
 pub mod grow;
+pub mod guard;
 pub mod init;
 pub mod inspect;
 pub mod interrupt;

@@ -20,8 +20,8 @@ pub struct Manifest<'a> {
     pub format: u32,
     /// The program that wrote it.
     pub builder: String,
-    /// What xorriso says of itself.
-    pub xorriso: &'a str,
+    /// What the programs that it called say of themselves.
+    pub tools: Tools<'a>,
     /// The vendor's image.
     pub source: Source<'a>,
     /// Files added; those that hold secrets without hash.
@@ -32,8 +32,17 @@ pub struct Manifest<'a> {
     pub vendor_sectors: &'a [Range],
 }
 
+/// The programs that made parts of the image.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Tools<'a> {
+    /// It grew the image.
+    pub xorriso: &'a str,
+    /// It made the guard.
+    pub grub: &'a str,
+}
+
 /// The vendor's image.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Source<'a> {
     /// SHA-256 of the whole image.
     pub sha256: &'a str,
@@ -66,7 +75,7 @@ pub struct MovedRecord<'a> {
 
 impl<'a> Manifest<'a> {
     /// Describes `plan`, to which the site region is yet to be added.
-    pub fn new(source: Source<'a>, xorriso: &'a str, plan: &'a Plan, vendor_sectors: &'a [Range]) -> Self {
+    pub fn new(source: Source<'a>, tools: Tools<'a>, plan: &'a Plan, vendor_sectors: &'a [Range]) -> Self {
         let mut files: Vec<_> = plan
             .added
             .iter()
@@ -87,7 +96,7 @@ impl<'a> Manifest<'a> {
         Self {
             format: FORMAT,
             builder: concat!("cias-builder ", env!("CARGO_PKG_VERSION")).into(),
-            xorriso,
+            tools,
             source,
             files,
             moved: plan.moved.iter().map(|moved| MovedRecord { from: &moved.from, to: &moved.to }).collect(),

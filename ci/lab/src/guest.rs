@@ -45,6 +45,15 @@ pub struct Machine {
     pub link: bool,
 }
 
+/// What stands first in the boot order, before the disks.
+#[derive(Clone, Copy, Debug)]
+pub enum Medium<'a> {
+    /// A CD in the drive.
+    Cd(&'a Path),
+    /// A stick at a USB port.
+    Stick(&'a Path),
+}
+
 /// A running server; dropped, it is switched off as by a power cut.
 pub struct Guest<'n> {
     net: &'n Net,
@@ -56,8 +65,8 @@ pub struct Guest<'n> {
 }
 
 impl<'n> Guest<'n> {
-    /// Switches a server on; with `cd` it boots that image, and a reboot ends QEMU, so that its end says "installed".
-    pub fn start(net: &'n Net, machine: &Machine, cd: Option<&Path>, folder: &Path) -> Result<Self> {
+    /// Switches a server on; with a medium, a reboot ends QEMU, so that its end says "installed".
+    pub fn start(net: &'n Net, machine: &Machine, medium: Option<Medium<'_>>, folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         let file = |what: &str| folder.join(format!("{}.{what}", machine.name));
         for old in ["console", "tty", "qmp"] {
@@ -101,10 +110,19 @@ impl<'n> Guest<'n> {
                 .arg(format!("if=none,id=d{index},format=raw,cache=unsafe,file={}", disk.image.display()));
             command.arg("-device").arg(format!("virtio-blk-pci,drive=d{index},serial={}{boot}", disk.serial));
         }
-        if let Some(image) = cd {
-            command
-                .args(["-drive", &format!("if=none,id=cd,media=cdrom,readonly=on,file={}", image.display())]);
-            command.args(["-device", "ide-cd,drive=cd,bootindex=0", "-no-reboot"]);
+        if let Some(medium) = medium {
+            let drive = |kind: &str, image: &Path| {
+                format!("if=none,id=medium,format=raw,readonly=on{kind},file={}", image.display())
+            };
+            match medium {
+                Medium::Cd(image) => command
+                    .args(["-drive", &drive(",media=cdrom", image)])
+                    .args(["-device", "ide-cd,drive=medium,bootindex=0"]),
+                Medium::Stick(image) => command
+                    .args(["-drive", &drive("", image), "-device", "qemu-xhci"])
+                    .args(["-device", "usb-storage,drive=medium,bootindex=0"]),
+            };
+            command.arg("-no-reboot");
         }
         for ((index, mac), tap) in machine.nics.iter().enumerate().zip(&taps) {
             net.tap(tap)?;

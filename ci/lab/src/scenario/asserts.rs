@@ -51,13 +51,11 @@ impl Node<'_, '_> {
 
 /// Waits until the first boot has done its work: the node answers and says that it is done.
 pub fn settled(road: &Road, guest: &mut Guest) -> Result<()> {
-    let status = guest.wait("status done over ssh", BOOT, |guest| {
+    guest.wait("status done over ssh", BOOT, |guest| {
         let output = guest.ssh(ADDRESS, &road.site.key, "cias status --json")?;
         let json: serde_json::Value = serde_json::from_str(&output.stdout).unwrap_or_default();
-        Ok((json["state"] == "done").then_some(output.stdout))
-    })?;
-    eprintln!("lab: {}", status.split_whitespace().collect::<Vec<_>>().join(" "));
-    Ok(())
+        Ok((json["state"] == "done").then_some(()))
+    })
 }
 
 /// Logs in as a person would, on the serial console, with the site's password.

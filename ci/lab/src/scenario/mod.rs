@@ -1,6 +1,7 @@
 //! Scenarios: what a server goes through, and what must be true afterwards.
 
 mod asserts;
+mod guard;
 mod labels;
 mod one_node;
 mod probes;
@@ -48,6 +49,12 @@ pub const ALL: &[Scenario] = &[
         shows: "a system disk with an old GPT, LVM and md signatures is cleared and installed (probe 14)",
         ci: true,
         run: one_node::used_disk,
+    },
+    Scenario {
+        name: "medium-left-in",
+        shows: "with the CD or a stick left in, an installed server starts its own system, three times each; the override works",
+        ci: true,
+        run: guard::medium_left_in,
     },
     Scenario {
         name: "no-network",

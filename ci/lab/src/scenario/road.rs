@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use toml_edit::DocumentMut;
 
 use super::Lab;
-use crate::guest::{Disk, Guest, Machine};
+use crate::guest::{Disk, Guest, Machine, Medium};
 use crate::net::Net;
 use crate::site::{self, LabSite, SYSTEM};
 
@@ -95,8 +95,7 @@ impl<'l> Road<'l> {
     /// Installs the server: from power-on to the vendor's reboot, with nobody at the keyboard.
     pub fn install(&self) -> Result<()> {
         let start = Instant::now();
-        let mut guest =
-            Guest::start(&self.net, &self.machine, Some(&self.iso), &self.folder.join("install"))?;
+        let mut guest = self.boot_image()?;
         guest.wait_for("cias: installation done", INSTALL)?;
         guest.wait_for_end(Duration::from_mins(5))?;
         eprintln!("lab: installed in {} s", start.elapsed().as_secs());
@@ -114,7 +113,12 @@ impl<'l> Road<'l> {
 
     /// Boots the image; what happens then is the scenario's.
     pub fn boot_image(&self) -> Result<Guest<'_>> {
-        Guest::start(&self.net, &self.machine, Some(&self.iso), &self.folder.join("install"))
+        self.boot_medium(Medium::Cd(&self.iso))
+    }
+
+    /// Boots a medium that comes before the disks; what happens then is the scenario's.
+    pub fn boot_medium(&self, medium: Medium<'_>) -> Result<Guest<'_>> {
+        Guest::start(&self.net, &self.machine, Some(medium), &self.folder.join("install"))
     }
 
     /// The lab that this road runs in.
