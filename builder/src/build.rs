@@ -7,6 +7,7 @@ use crate::manifest::{self, Manifest, Tools};
 use crate::plan::{self, BootFiles, Range};
 use crate::probes;
 use crate::progress::Progress;
+use crate::sums::{self, Sums};
 use crate::workplace::Workplace;
 use crate::{
     binary, bootmenu, check, closure, copy, deb, family, firstboot_package, guard, packages, verify,
@@ -82,7 +83,8 @@ pub fn build(request: &Request, progress: Progress, interrupt: &Interrupt) -> Re
 
     let work = Workplace::new(&request.out)?;
     let mut phase = progress.phase("copy", source.size());
-    let (sha256, bytes) = copy::copy_and_hash(&request.iso, &work.file, interrupt, &mut phase)?;
+    let mut sums = Sums::new(sums::stretches(&source)?);
+    let (sha256, bytes) = copy::copy_and_hash(&request.iso, &work.file, &mut sums, interrupt, &mut phase)?;
     phase.done();
     if bytes != source.size() {
         return Err(Class::BadInput.error(format!(
@@ -105,22 +107,27 @@ pub fn build(request: &Request, progress: Progress, interrupt: &Interrupt) -> Re
     }
 
     let described = manifest::Source {
-        sha256: &sha256,
+        sha256: sha256.clone(),
         bytes,
-        label: &source.volume().label,
-        installer: checked.installer,
-        kernel: &checked.kernel,
+        label: source.volume().label.clone(),
+        installer: checked.installer.map(str::to_owned),
+        kernel: checked.kernel,
     };
-    let tools = Tools { xorriso: &xorriso, grub: &grub };
+    let tools = Tools { xorriso, grub };
+    plan.add(sums::PATH, 0o644, sums.to_bytes());
     // The guard carries the build's name, so the name is made from what is known of all else.
-    let draft = Manifest::new(described, tools, &plan, &checked.overwritten).to_bytes()?;
+    let draft = Manifest::new(&described, &tools, &plan, &checked.overwritten).to_bytes()?;
     let build_id = manifest::build_id(&loaded.site.secrets.key, &draft)?;
     let menu = plan::menu_text(&source, &checked.boot)?;
     let guard = guard::image(&runner, &source, &checked.boot, &menu, &build_id, &work.stage)?;
     plan.add(&checked.boot.resolve(bootmenu::GUARD), 0o644, guard);
     plan.add(&guard::medium(&build_id), 0o644, Vec::new());
-    let manifest = Manifest::new(described, tools, &plan, &checked.overwritten).to_bytes()?;
-    let payload = Payload { build_id: build_id.clone(), site_toml: loaded.text };
+    let manifest = Manifest::new(&described, &tools, &plan, &checked.overwritten).to_bytes()?;
+    let payload = Payload {
+        build_id: build_id.clone(),
+        manifest_sha256: copy::hash_bytes(&manifest),
+        site_toml: loaded.text,
+    };
     plan.add(manifest::PATH, 0o644, manifest);
     plan.add(region::PATH, 0o600, region::encode(&payload)?);
 

@@ -63,10 +63,12 @@ Examples:
     ///
     /// Prints one line for each probe, `ok`, `note` or `FATAL`, and then `usable` or `not usable`. Nothing is written.
     #[command(after_long_help = "\
-Exit codes: 0 usable; 3 not usable, or no ISO; 130 interrupted.
+Exit codes: 0 usable, with --verify intact; 3 not usable, changed, or no ISO;
+130 interrupted.
 
 Examples:
-  cias-builder inspect proxmox-ve_3.2.iso")]
+  cias-builder inspect proxmox-ve_3.2.iso
+  cias-builder inspect --verify --site site.toml cluster.iso")]
     Inspect(InspectArgs),
 }
 
@@ -111,6 +113,14 @@ pub struct InspectArgs {
     /// The SHA-256 that it should have (64 hexadecimal digits)
     #[arg(long, value_name = "SUM")]
     pub sha256: Option<String>,
+    /// Check that an ISO made by `build` is still what was built
+    ///
+    /// Every file is compared with what the build noted of it, the vendor's ones too; the ISO is read once.
+    #[arg(long, conflicts_with = "sha256")]
+    pub verify: bool,
+    /// The site file with whose key the ISO must be sealed
+    #[arg(long, value_name = "FILE", requires = "verify")]
+    pub site: Option<PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,

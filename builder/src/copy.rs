@@ -2,6 +2,7 @@
 
 use crate::interrupt::Interrupt;
 use crate::progress::Phase;
+use crate::sums::Sums;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -13,10 +14,11 @@ const STEP: usize = 1 << 20;
 
 /// Copies `source` into the new, empty `target`; returns the SHA-256 of what was read, in hex, and its length.
 ///
-/// With a reflink the bytes are shared and only read for the hash; both come from the same open file.
+/// With a reflink the bytes are shared and only read for the hash; both come from the same open file. `sums` sees all.
 pub fn copy_and_hash(
     source: &Path,
     target: &File,
+    sums: &mut Sums,
     interrupt: &Interrupt,
     phase: &mut Phase,
 ) -> Result<(String, u64)> {
@@ -25,6 +27,7 @@ pub fn copy_and_hash(
     let shared = rustix::fs::ioctl_ficlone(target, &input).is_ok();
     let mut output = target;
     consume(&mut input, interrupt, phase, |bytes| {
+        sums.update(bytes);
         if shared { Ok(()) } else { output.write_all(bytes).context("writing the copy of the image") }
     })
     .with_context(reading)
@@ -33,6 +36,19 @@ pub fn copy_and_hash(
 /// SHA-256 of all that `input` gives, in hex, and its length.
 pub fn hash(input: &mut impl Read, interrupt: &Interrupt, phase: &mut Phase) -> Result<(String, u64)> {
     consume(input, interrupt, phase, |_| Ok(()))
+}
+
+/// As [`hash`], while `sums` sees all.
+pub fn hash_and_sum(
+    input: &mut impl Read,
+    sums: &mut Sums,
+    interrupt: &Interrupt,
+    phase: &mut Phase,
+) -> Result<(String, u64)> {
+    consume(input, interrupt, phase, |bytes| {
+        sums.update(bytes);
+        Ok(())
+    })
 }
 
 /// SHA-256 of `bytes` in hex.

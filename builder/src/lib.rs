@@ -1,5 +1,6 @@
 //! Remasters the vendor ISO.
 
+pub mod audit;
 pub mod binary;
 pub mod bootmenu;
 pub mod build;
@@ -21,5 +22,7 @@ pub mod packages;
 pub mod plan;
 pub mod probes;
 pub mod progress;
+pub mod sums;
+pub mod vendor;
 pub mod verify;
 pub mod workplace;

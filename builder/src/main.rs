@@ -3,10 +3,11 @@
 use anyhow::{Context, Result};
 use cias_builder::build::{self, Request};
 use cias_builder::cli::{BuildArgs, Cli, Command, InspectArgs};
-use cias_builder::inspect;
 use cias_builder::interrupt::Interrupt;
 use cias_builder::progress::Progress;
+use cias_builder::{audit, inspect};
 use cias_firstboot::outcome::{Class, conclude};
+use cias_firstboot::site;
 use clap::Parser;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
         Command::Init(args) => cias_builder::init::init(&args),
         Command::Check(args) => cias_builder::check::check(&args),
         Command::Build(args) => run_build(args),
+        Command::Inspect(args) if args.verify => run_audit(&args),
         Command::Inspect(args) => run_inspect(&args),
     })
 }
@@ -54,6 +56,21 @@ fn run_inspect(args: &InspectArgs) -> Result<()> {
         return Ok(());
     }
     Err(Class::BadInput.error(format!("{} can't be used, the reasons are marked FATAL", args.iso.display())))
+}
+
+fn run_audit(args: &InspectArgs) -> Result<()> {
+    let loaded = args.site.as_deref().map(site::load).transpose()?;
+    let key = loaded.as_ref().map(|loaded| loaded.site.secrets.key.as_str());
+    let report = audit::audit(&args.iso, key, Progress::new(), &Interrupt::install()?)?;
+    if args.json {
+        return print_json(&report);
+    }
+    let audit::Report { build_id, builder, added, originals, .. } = &report;
+    println!(
+        "{}: intact, build {build_id} of {builder}, {added} files added to {originals} of the vendor's",
+        args.iso.display()
+    );
+    Ok(())
 }
 
 fn print_json(value: &impl Serialize) -> Result<()> {

@@ -66,7 +66,7 @@ pub struct Plan {
 }
 
 /// A range of bytes of the source image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Range {
     /// First byte.
     pub offset: u64,

@@ -3,7 +3,7 @@
 use crate::copy::hash;
 use crate::interrupt::Interrupt;
 use crate::iso9660::{BLOCK, Entry, Image, Kind};
-use crate::plan::{BootFiles, Plan};
+use crate::plan::{Added, BootFiles, Plan};
 use crate::progress::Phase;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 const MBR_LOADER: u64 = 432;
 /// Bytes 8 to 63 of isolinux.bin are the boot information table, rewritten with every place.
 const BOOT_INFO: std::ops::Range<usize> = 8..64;
+/// Block of the volume descriptor, and where in it the root's record stands.
+const DESCRIPTOR: u64 = 16;
+const ROOT: std::ops::Range<usize> = 156..190;
 /// Largest boot loader.
 const MAX_LOADER: u64 = 1 << 20;
 
@@ -26,16 +29,7 @@ pub fn compare(
 ) -> Result<()> {
     tree(source, made, plan, boot)?;
     for added in &plan.added {
-        let entry = made.get(&added.path).with_context(|| format!("finding {}", added.path))?;
-        ensure!(
-            entry.kind == Kind::File && entry.mode == added.mode && (entry.uid, entry.gid) == (0, 0),
-            "{} was written as {:?}, mode {:04o}, owner {}:{}",
-            added.path,
-            entry.kind,
-            entry.mode,
-            entry.uid,
-            entry.gid
-        );
+        let entry = entry(made, added)?;
         let (found, _) = hash(&mut made.reader(entry)?, interrupt, phase)?;
         ensure!(found == crate::copy::hash_bytes(&added.bytes), "{} reads back otherwise", added.path);
     }
@@ -49,8 +43,23 @@ pub fn compare(
     boots(source, made, boot)
 }
 
+/// The entry of an added file; its kind, mode and owner are what they have to be.
+pub fn entry<'a>(made: &'a Image, added: &Added) -> Result<&'a Entry> {
+    let entry = made.get(&added.path).with_context(|| format!("{} is missing", added.path))?;
+    ensure!(
+        entry.kind == Kind::File && entry.mode == added.mode && (entry.uid, entry.gid) == (0, 0),
+        "{} is {:?}, mode {:04o}, owner {}:{}",
+        added.path,
+        entry.kind,
+        entry.mode,
+        entry.uid,
+        entry.gid
+    );
+    Ok(entry)
+}
+
 /// Every entry but ours is as it was: kind, mode, owner, place, compression.
-fn tree(source: &Image, made: &Image, plan: &Plan, boot: &BootFiles) -> Result<()> {
+pub fn tree(source: &Image, made: &Image, plan: &Plan, boot: &BootFiles) -> Result<()> {
     let mut wanted: BTreeMap<&str, &Entry> =
         source.entries().map(|entry| (entry.path.as_str(), entry)).collect();
     for moved in &plan.moved {
@@ -98,13 +107,18 @@ fn catalog_path(image: &Image) -> Option<&str> {
 }
 
 /// The BIOS, and an MBR that was hybrid before, find the boot loader, which is the vendor's.
-fn boots(source: &Image, made: &Image, boot: &BootFiles) -> Result<()> {
+pub fn boots(source: &Image, made: &Image, boot: &BootFiles) -> Result<()> {
     let missing = || format!("finding {}", boot.loader);
     let before = source.get(&boot.loader).with_context(missing)?;
     let after = made.get(&boot.loader).with_context(missing)?;
     let block = after.extents.first().with_context(missing)?.block;
     let (mut old, mut new) = (source.read(before, MAX_LOADER)?, made.read(after, MAX_LOADER)?);
-    ensure!(new.get(12..16) == Some(&block.to_le_bytes()), "{} does not know its own place", boot.loader);
+    let table = boot_info(made, &new, block);
+    ensure!(
+        table.is_some() && table.as_deref() == new.get(BOOT_INFO),
+        "{} does not know its own place: its boot information table reads back otherwise",
+        boot.loader
+    );
     for loader in [&mut old, &mut new] {
         if let Some(table) = loader.get_mut(BOOT_INFO) {
             table.fill(0);
@@ -116,10 +130,12 @@ fn boots(source: &Image, made: &Image, boot: &BootFiles) -> Result<()> {
         let keys = catalog.into_iter().flat_map(|catalog| &catalog.images);
         keys.map(|entry| (entry.platform, entry.bootable, entry.media, entry.sectors)).collect::<Vec<_>>()
     };
-    ensure!(images(source) == images(made), "the boot catalog changed: {:?}", images(made));
+    let path = catalog_path(made).unwrap_or("the boot catalog");
+    ensure!(images(source) == images(made), "{path} was changed: {:?}", images(made));
     let found =
         made.volume().boot.iter().flat_map(|catalog| &catalog.images).any(|entry| entry.block == block);
-    ensure!(found, "the boot catalog does not point to {}", boot.loader);
+    ensure!(found, "{path} does not point to {}", boot.loader);
+    ensure!(is_plain_catalog(source, made)?, "{path} reads back otherwise");
     ensure!(
         source.volume().label == made.volume().label,
         "the volume label became {:?}",
@@ -133,6 +149,38 @@ fn boots(source: &Image, made: &Image, boot: &BootFiles) -> Result<()> {
         ensure!(place == wanted.to_le_bytes(), "the MBR does not point to {}", boot.loader);
     }
     Ok(())
+}
+
+/// The boot information table that a loader at `block` has to carry: the block of the volume descriptor, its own
+/// block, its length, the sum of its 32-bit words behind the table. Source: xorriso, man page, `boot_info_table`.
+fn boot_info(made: &Image, loader: &[u8], block: u32) -> Option<Vec<u8>> {
+    let descriptor = u32::from_le_bytes(loader.get(8..12)?.try_into().ok()?);
+    let root = |block: u64| made.raw(block * BLOCK, BLOCK, BLOCK).ok().map(|found| found[ROOT].to_vec());
+    // A grown image has a descriptor of its own before its new tree.
+    if root(descriptor.into())? != root(DESCRIPTOR)? {
+        return None;
+    }
+    let word = |bytes: &[u8]| bytes.iter().rev().fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
+    let sum = loader[BOOT_INFO.end..].chunks(4).map(word).fold(0, u32::wrapping_add);
+    let length = u32::try_from(loader.len()).ok()?;
+    let mut table: Vec<u8> =
+        [descriptor, block, length, sum].iter().flat_map(|number| number.to_le_bytes()).collect();
+    table.resize(BOOT_INFO.len(), 0);
+    Some(table)
+}
+
+/// Whether the boot catalog is well-formed where [`crate::iso9660`] does not look: the check sum of its first entry,
+/// and behind the place of the loader what the vendor's had. Source: El Torito 1.0, sections 2.1 and 2.2.
+fn is_plain_catalog(source: &Image, made: &Image) -> Result<bool> {
+    let raw = |image: &Image| {
+        let block = image.volume().boot.as_ref().context("finding the boot catalog")?.block;
+        image.raw(u64::from(block) * BLOCK, BLOCK, BLOCK)
+    };
+    let (old, new) = (raw(source)?, raw(made)?);
+    let words = new[..32].chunks(2).map(|word| u16::from_le_bytes([word[0], word[1]]));
+    let several = made.volume().boot.as_ref().is_some_and(|catalog| catalog.images.len() > 1);
+    let end = if several { 64 } else { new.len() };
+    Ok(words.fold(0, u16::wrapping_add) == 0 && old[32..40] == new[32..40] && old[44..end] == new[44..end])
 }
 
 /// Whether the image has an isohybrid MBR: its signature, and the place of its own loader.

@@ -111,7 +111,11 @@ mod tests {
         }
         std::fs::write(target.join("etc/shadow"), "root:*:1::::::\n").unwrap();
         std::fs::set_permissions(target.join("etc/shadow"), std::fs::Permissions::from_mode(0o640)).unwrap();
-        let payload = Payload { build_id: "00ff".into(), site_toml: crate::site::tests::example() };
+        let payload = Payload {
+            build_id: "00ff".into(),
+            manifest_sha256: String::new(),
+            site_toml: crate::site::tests::example(),
+        };
         let region = folder.path().join("site.bin");
         std::fs::write(&region, region::encode(&payload).unwrap()).unwrap();
         let at = |name: &str| folder.path().join(name);

@@ -27,6 +27,8 @@ const SEAL: usize = 32;
 pub struct Payload {
     /// 16 hexadecimal digits that name the build; a disk that it installed carries them in its marker.
     pub build_id: String,
+    /// SHA-256 of the manifest, which so is under the seal too.
+    pub manifest_sha256: String,
     /// The whole site file with its secrets.
     pub site_toml: String,
 }
@@ -102,7 +104,11 @@ mod tests {
     use super::*;
 
     fn payload() -> Payload {
-        Payload { build_id: "0123456789abcdef".into(), site_toml: crate::site::tests::example() }
+        Payload {
+            build_id: "0123456789abcdef".into(),
+            manifest_sha256: "0".repeat(64),
+            site_toml: crate::site::tests::example(),
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ fn installer(site: &str) -> Machine {
     );
     write("usr/share/zoneinfo/zone.tab", b"DE\t+5230+01322\tEurope/Berlin\n");
     let site_toml = format!("{}{site}", include_str!("support/site.toml"));
-    let payload = Payload { build_id: BUILD.into(), site_toml };
+    let payload = Payload { build_id: BUILD.into(), manifest_sha256: String::new(), site_toml };
     write("site.bin", &region::encode(&payload).unwrap());
     // LVM would look at all disks of this machine; what it would say is told in its place.
     machine.answers.push(("vgs ".into(), 0, String::new()));
