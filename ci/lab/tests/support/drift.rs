@@ -1,4 +1,5 @@
 //! Documents that are made from the code: rewritten on demand, else compared.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::path::{Path, PathBuf};
 
@@ -23,4 +24,12 @@ pub fn hold(path: &str, wanted: &str, test: &str) {
         found == wanted,
         "{path} is not what the code says (line {line}); `CIAS_WRITE_DOCS=1 cargo test -p lab --test {test}` writes it anew"
     );
+}
+
+/// The same for the part of a file after `<!-- generated: NAME -->` and before `<!-- end -->`.
+pub fn hold_part(path: &str, name: &str, wanted: &str, test: &str) {
+    let found = std::fs::read_to_string(root().join(path)).unwrap();
+    let (before, rest) = found.split_once(&format!("<!-- generated: {name} -->\n")).unwrap();
+    let (_, after) = rest.split_once("<!-- end -->\n").unwrap();
+    hold(path, &format!("{before}<!-- generated: {name} -->\n{wanted}<!-- end -->\n{after}"), test);
 }
