@@ -8,7 +8,7 @@ use crate::plan::{self, BootFiles, Range};
 use crate::probes;
 use crate::progress::Progress;
 use crate::sums::{self, Sums};
-use crate::workplace::Workplace;
+use crate::workplace::{self, Workplace};
 use crate::{
     binary, bootmenu, check, closure, copy, deb, family, firstboot_package, guard, packages, verify,
 };
@@ -62,13 +62,29 @@ pub struct Report {
 
 /// Builds. Nothing but the finished image is left behind, also after an error.
 pub fn build(request: &Request, progress: Progress, interrupt: &Interrupt) -> Result<Report> {
-    let out = request.out.display();
-    if request.out.symlink_metadata().is_ok() && !request.force {
-        return Err(Class::Refused.error(format!("{out} exists already; give --force to replace it")));
+    let mut work = None;
+    let result = steps(request, progress, interrupt, &mut work);
+    let full = result.as_ref().err().and_then(|error| work.as_ref()?.full(error));
+    work.map_or(Ok(()), Workplace::close)?;
+    if result.is_err() {
+        // Whatever failed after Ctrl-C failed because of it.
+        interrupt.check()?;
     }
+    full.map_or(result, Err)
+}
+
+fn steps(
+    request: &Request,
+    progress: Progress,
+    interrupt: &Interrupt,
+    work: &mut Option<Workplace>,
+) -> Result<Report> {
+    let out = request.out.display();
+    let inputs = [Some(&request.iso), Some(&request.site), request.firstboot.as_ref()];
+    workplace::check(&request.out, request.force, inputs.into_iter().flatten())?;
     let loaded = site::load(&request.site)?;
     let binary = binary::load(request.firstboot.as_deref())?;
-    let runner = Host::unchecked(|_| ());
+    let runner = Host::unchecked(|_| ()).stopped_by(interrupt.stop());
     let (xorriso, grub) = (grow::version(&runner)?, guard::version(&runner)?);
     let source = Image::open(&request.iso)?;
     let checked = Checked::new(&source)?;
@@ -81,7 +97,7 @@ pub fn build(request: &Request, progress: Progress, interrupt: &Interrupt) -> Re
     let mut plan = plan::changes(&source, &checked.boot, name, binary, debs)?;
     plan.add(manifest::VENDOR_SECTORS, 0o644, bytes_of(&source, &checked.overwritten)?);
 
-    let work = Workplace::new(&request.out)?;
+    let work = work.insert(Workplace::new(&request.out)?);
     let mut phase = progress.phase("copy", source.size());
     let mut sums = Sums::new(sums::stretches(&source)?);
     let (sha256, bytes) = copy::copy_and_hash(&request.iso, &work.file, &mut sums, interrupt, &mut phase)?;
@@ -132,7 +148,7 @@ pub fn build(request: &Request, progress: Progress, interrupt: &Interrupt) -> Re
     plan.add(region::PATH, 0o600, region::encode(&payload)?);
 
     let mut phase = progress.phase("write", plan.bytes());
-    grow::stage(&plan, &checked.dates, &work.stage)?;
+    grow::stage(&plan, &checked.dates, &work.stage).context("writing the files to be added")?;
     interrupt.check()?;
     grow::grow(&runner, &plan, &source, &checked.dates, &work.image, &work.stage)?;
     phase.add(plan.bytes());
@@ -146,7 +162,7 @@ pub fn build(request: &Request, progress: Progress, interrupt: &Interrupt) -> Re
     let mut phase = progress.phase("hash", made.size());
     let (sha256_made, bytes) = copy::hash(&mut File::open(&work.image)?, interrupt, &mut phase)?;
     phase.done();
-    work.finish(&request.out)?;
+    work.finish(&request.out, request.force, interrupt)?;
     Ok(Report { out: out.to_string(), bytes, sha256: sha256_made, build_id, source_sha256: sha256, warnings })
 }
 

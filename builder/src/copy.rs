@@ -26,16 +26,15 @@ pub fn copy_and_hash(
     let mut input = File::open(source).with_context(reading)?;
     let shared = rustix::fs::ioctl_ficlone(target, &input).is_ok();
     let mut output = target;
-    consume(&mut input, interrupt, phase, |bytes| {
+    consume(&mut input, reading, interrupt, phase, |bytes| {
         sums.update(bytes);
         if shared { Ok(()) } else { output.write_all(bytes).context("writing the copy of the image") }
     })
-    .with_context(reading)
 }
 
 /// SHA-256 of all that `input` gives, in hex, and its length.
 pub fn hash(input: &mut impl Read, interrupt: &Interrupt, phase: &mut Phase) -> Result<(String, u64)> {
-    consume(input, interrupt, phase, |_| Ok(()))
+    consume(input, || "reading the image".to_owned(), interrupt, phase, |_| Ok(()))
 }
 
 /// As [`hash`], while `sums` sees all.
@@ -45,10 +44,16 @@ pub fn hash_and_sum(
     interrupt: &Interrupt,
     phase: &mut Phase,
 ) -> Result<(String, u64)> {
-    consume(input, interrupt, phase, |bytes| {
-        sums.update(bytes);
-        Ok(())
-    })
+    consume(
+        input,
+        || "reading the image".to_owned(),
+        interrupt,
+        phase,
+        |bytes| {
+            sums.update(bytes);
+            Ok(())
+        },
+    )
 }
 
 /// SHA-256 of `bytes` in hex.
@@ -58,6 +63,7 @@ pub fn hash_bytes(bytes: &[u8]) -> String {
 
 fn consume(
     input: &mut impl Read,
+    reading: impl Fn() -> String,
     interrupt: &Interrupt,
     phase: &mut Phase,
     mut each: impl FnMut(&[u8]) -> Result<()>,
@@ -71,7 +77,7 @@ fn consume(
             Ok(0) => break,
             Ok(count) => count,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error).with_context(reading),
         };
         let bytes = &buffer[..count];
         hasher.update(bytes);

@@ -6,12 +6,11 @@
 
 use crate::iso9660::{Image, Volume};
 use crate::plan::Plan;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use cias_firstboot::files;
 use cias_firstboot::outcome::Class;
 use cias_firstboot::runner::{Call, Runner};
-use std::fs::{FileTimes, OpenOptions, Permissions};
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{File, FileTimes};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -66,23 +65,16 @@ pub fn version(runner: &dyn Runner) -> Result<String> {
     Ok(line.unwrap_or_default().split(" : ").next().unwrap_or_default().trim().to_owned())
 }
 
-/// Writes the added files below `stage`, an empty folder that only we can read, under numbers.
+/// Writes the added files below `stage`, an empty folder, under numbers. Some hold secrets, so only we can read them;
+/// on the image they get the modes of the plan.
 pub fn stage(plan: &Plan, dates: &Dates, stage: &Path) -> Result<()> {
     let date = SystemTime::UNIX_EPOCH + Duration::from_secs(dates.epoch);
     for (index, added) in plan.added.iter().enumerate() {
         let path = stage.join(index.to_string());
-        // Not `files::write`: these live for a moment, and only the finished image has to reach the disk.
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|mut file| {
-                file.write_all(&added.bytes)?;
-                file.set_permissions(Permissions::from_mode(added.mode))?;
-                file.set_times(FileTimes::new().set_accessed(date).set_modified(date))
-            })
-            .with_context(|| format!("writing {}", path.display()))?;
+        files::write(&path, &added.bytes, 0o600)?;
+        File::open(&path)
+            .and_then(|file| file.set_times(FileTimes::new().set_accessed(date).set_modified(date)))
+            .with_context(|| format!("dating {}", path.display()))?;
     }
     Ok(())
 }
@@ -140,8 +132,16 @@ pub fn grow(
         .env("SOURCE_DATE_EPOCH", dates.epoch.to_string())
         .env("TZ", "UTC")
         .limit(LIMIT);
-    runner.run(&call).context("adding the files to the image")?;
-    Ok(())
+    let adding = "adding the files to the image";
+    let output = runner.outcome(&call).context(adding)?;
+    if output.code == 0 {
+        return Ok(());
+    }
+    // The whole line would bury what xorriso says of it.
+    let grave = |line: &&str| ["FAILURE", "FATAL", "ABORT", "SORRY"].iter().any(|word| line.contains(word));
+    let lines: Vec<&str> = output.stderr.lines().filter(grave).collect();
+    let said = if lines.is_empty() { output.complaint() } else { lines.join("; ") };
+    Err(anyhow!("xorriso ended with exit code {}: {said}", output.code).context(adding))
 }
 
 #[cfg(test)]

@@ -1,33 +1,58 @@
-//! Ctrl-C and SIGTERM: noted here, honoured between two steps, so that temporary files are removed.
+//! Ctrl-C, SIGTERM and a lost terminal: heard here, honoured between two steps, and at once by a command that runs, so
+//! that temporary files are removed. However many signals come, the program ends in one way.
 
 use anyhow::{Context, Result};
 use cias_firstboot::outcome::Class;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use cias_firstboot::runner::Stop;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::io::Read;
+use std::os::unix::net::UnixStream;
 
 /// Whether the user wants to stop.
 #[derive(Clone, Debug, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt(Stop);
 
 impl Interrupt {
-    /// Notes SIGINT and SIGTERM from now on. A second signal ends the program at once with code 130.
+    /// Hears the signals from now on.
     pub fn install() -> Result<Self> {
-        let flag = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            let code = Class::Interrupted as i32;
-            signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&flag))
-                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
-                .context("installing a signal handler")?;
+        let installing = "installing a signal handler";
+        let (mut hear, tell) = UnixStream::pair().context(installing)?;
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            // `nohup` has us ignore a lost terminal.
+            if signal == SIGHUP && is_ignored(signal) {
+                continue;
+            }
+            let tell = tell.try_clone().context(installing)?;
+            signal_hook::low_level::pipe::register(signal, tell).context(installing)?;
         }
-        Ok(Self(flag))
+        let stop = Stop::default();
+        let asked = stop.clone();
+        std::thread::spawn(move || {
+            while matches!(hear.read(&mut [0]), Ok(1..)) {
+                asked.ask();
+            }
+        });
+        Ok(Self(stop))
     }
 
     /// Fails if the user wants to stop.
     pub fn check(&self) -> Result<()> {
-        if self.0.load(Ordering::Relaxed) {
+        if self.0.asked() {
             return Err(Class::Interrupted.error("interrupted; nothing was left behind"));
         }
         Ok(())
     }
+
+    /// The same for commands.
+    pub fn stop(&self) -> &Stop {
+        &self.0
+    }
+}
+
+/// Whether this process was started with `signal` ignored. Source: proc(5), `SigIgn`.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask >> (signal - 1) & 1 == 1
 }

@@ -12,6 +12,10 @@ use crate::common;
 pub const HASH: &str =
     "$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/";
 
+/// A build of what [`Bench::new`] makes, but for the output.
+pub const ARGS: [&str; 7] =
+    ["build", "--iso", "in.iso", "--site", "site.toml", "--firstboot", "cias-firstboot"];
+
 /// A folder with all that a build needs.
 pub struct Bench {
     pub folder: tempfile::TempDir,
@@ -41,18 +45,7 @@ impl Bench {
     }
 
     pub fn build(&self, out: &str, more: &[&str]) -> Output {
-        let args = [
-            "build",
-            "--iso",
-            "in.iso",
-            "--site",
-            "site.toml",
-            "--firstboot",
-            "cias-firstboot",
-            "--out",
-            out,
-        ];
-        self.run(&[&args, more].concat())
+        self.run(&[&ARGS[..], &["--out", out], more].concat())
     }
 
     pub fn built(&self) -> Image {

@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::table::{self, Row};
-use super::{Call, Output, Runner};
+use super::{Call, Output, Runner, Stop};
 use crate::failpoint;
 use crate::outcome::Class;
 
@@ -23,23 +23,39 @@ pub const STREAM_LIMIT: usize = 4 << 20;
 /// How long to wait for the streams of a command that has ended; only a daemon that it left behind keeps them open.
 const DAEMON_GRACE: Duration = Duration::from_secs(1);
 
+/// How long a killed command may take to be gone. Longer takes only one that the kernel does not let go of.
+const KILL_GRACE: Duration = Duration::from_secs(10);
+
 /// Runs commands on this machine and logs each as `op(N)`.
 pub struct Host<'a> {
     table: Option<&'a [Row]>,
     log: Box<dyn Fn(&str) + Sync + Send + 'a>,
     count: AtomicUsize,
+    stop: Stop,
 }
 
 impl<'a> Host<'a> {
     /// A runner for the node side: calls outside [`table::TABLE`] are errors. `log` gets a line when a command starts
     /// and one when it ends.
     pub fn new(log: impl Fn(&str) + Sync + Send + 'a) -> Self {
-        Self { table: Some(table::TABLE), log: Box::new(log), count: AtomicUsize::new(0) }
+        Self {
+            table: Some(table::TABLE),
+            log: Box::new(log),
+            count: AtomicUsize::new(0),
+            stop: Stop::default(),
+        }
+    }
+
+    /// The same runner, whose commands are killed when `stop` is asked for.
+    #[must_use]
+    pub fn stopped_by(mut self, stop: &Stop) -> Self {
+        self.stop = stop.clone();
+        self
     }
 
     /// A runner for the build machine, where any program may be called.
     pub fn unchecked(log: impl Fn(&str) + Sync + Send + 'a) -> Self {
-        Self { table: None, log: Box::new(log), count: AtomicUsize::new(0) }
+        Self { table: None, log: Box::new(log), count: AtomicUsize::new(0), stop: Stop::default() }
     }
 }
 
@@ -51,7 +67,7 @@ impl Runner for Host<'_> {
         let op = self.count.fetch_add(1, Ordering::SeqCst) + 1;
         (self.log)(&format!("op({op}) started: {}", call.line()));
         failpoint::hit(&format!("command {} before", call.program()));
-        let result = execute(call, self.table);
+        let result = execute(call, self.table, &self.stop);
         failpoint::hit(&format!("command {} after", call.program()));
         match &result {
             Ok(output) if output.code == 0 => (self.log)(&format!("op({op}) finished")),
@@ -64,7 +80,7 @@ impl Runner for Host<'_> {
     }
 }
 
-fn execute(call: &Call, rows: Option<&[Row]>) -> Result<Output> {
+fn execute(call: &Call, rows: Option<&[Row]>, stop: &Stop) -> Result<Output> {
     let mut command = Command::new(&call.program);
     command
         .args(&call.args)
@@ -76,7 +92,7 @@ fn execute(call: &Call, rows: Option<&[Row]>) -> Result<Output> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let child = command.spawn().map_err(|error| not_started(call, rows, &error))?;
-    collect(child, call).with_context(|| format!("running `{}`", call.line()))
+    collect(child, call, stop).with_context(|| format!("running `{}`", call.line()))
 }
 
 fn not_started(call: &Call, rows: Option<&[Row]>, error: &std::io::Error) -> anyhow::Error {
@@ -93,11 +109,12 @@ fn not_started(call: &Call, rows: Option<&[Row]>, error: &std::io::Error) -> any
 enum Event {
     Ended(std::io::Result<ExitStatus>),
     StreamClosed,
+    StopAsked,
 }
 
 /// Feeds the command and gathers its streams until it ends. The threads are not joined: a daemon that the command left
 /// behind may hold the streams open for ever.
-fn collect(mut child: Child, call: &Call) -> Result<Output> {
+fn collect(mut child: Child, call: &Call, stop: &Stop) -> Result<Output> {
     let group = Pid::from_raw(i32::try_from(child.id()).context("reading its process id")?);
     let (report, events) = mpsc::channel();
     if let (Some(mut pipe), Some(bytes)) = (child.stdin.take(), call.stdin.clone()) {
@@ -106,7 +123,9 @@ fn collect(mut child: Child, call: &Call) -> Result<Output> {
     }
     let stdout = gather(child.stdout.take(), report.clone());
     let stderr = gather(child.stderr.take(), report.clone());
-    // Nobody listens any more only if this call has already given up on the command.
+    // Nobody listens any more only if this call has ended or has already given up on the command.
+    let stopped = report.clone();
+    stop.when_asked(move || drop(stopped.send(Event::StopAsked)));
     thread::spawn(move || drop(report.send(Event::Ended(child.wait()))));
 
     let end = Instant::now() + call.limit;
@@ -115,9 +134,12 @@ fn collect(mut child: Child, call: &Call) -> Result<Output> {
         match events.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(Event::Ended(ended)) => status = Some(ended?),
             Ok(Event::StreamClosed) => open -= 1,
+            Ok(Event::StopAsked) => {
+                kill(group, &events);
+                return Err(Class::Interrupted.error("it was interrupted"));
+            }
             Err(_) => {
-                // The group may have ended at this very moment.
-                let _ = killpg(group, Signal::SIGKILL);
+                kill(group, &events);
                 anyhow::bail!("it did not end within {} s and was killed", call.limit.as_secs());
             }
         }
@@ -131,6 +153,17 @@ fn collect(mut child: Child, call: &Call) -> Result<Output> {
     };
     let code = status.and_then(|status| status.code().or(status.signal().map(|signal| 128 + signal)));
     Ok(Output { code: code.unwrap_or(-1), stdout: text(&stdout), stderr: text(&stderr) })
+}
+
+/// Kills a command with its children and waits until it is gone, so that it writes nothing after us.
+fn kill(group: Pid, events: &mpsc::Receiver<Event>) {
+    // The group may have ended at this very moment.
+    let _ = killpg(group, Signal::SIGKILL);
+    let end = Instant::now() + KILL_GRACE;
+    while !matches!(
+        events.recv_timeout(end.saturating_duration_since(Instant::now())),
+        Ok(Event::Ended(_)) | Err(_)
+    ) {}
 }
 
 /// Keeps the first [`STREAM_LIMIT`] bytes of a stream and drops the rest, so that the command goes on.
@@ -189,6 +222,27 @@ mod tests {
         let error = Host::unchecked(|_| ()).run(&call).unwrap_err();
         assert!(format!("{error:#}").contains("was killed"), "{error:#}");
         assert!(start.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_command_that_is_asked_to_stop_is_killed_with_its_children_and_gone() {
+        let stop = Stop::default();
+        let host = Host::unchecked(|_| ()).stopped_by(&stop);
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("pid");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let line = format!("sh -c 'echo $$ >{}; sleep 60' & wait", fifo.display());
+        let call = Call::new("sh").args(["-c", &line]);
+        let child = thread::scope(|scope| {
+            let running = scope.spawn(|| host.outcome(&call).unwrap_err());
+            let child: i32 = std::fs::read_to_string(&fifo).unwrap().trim().parse().unwrap();
+            stop.ask();
+            assert_eq!(Class::of(&running.join().unwrap()), Class::Interrupted);
+            child
+        });
+        let state = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "{state}");
+        assert_eq!(Class::of(&host.outcome(&Call::new("true")).unwrap_err()), Class::Interrupted);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 #[cfg(test)]
 pub(crate) mod fake;
 mod host;
+mod stop;
 pub mod table;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 pub use host::Host;
+pub use stop::Stop;
 
 /// How long a command may take when a call says nothing else.
 pub const DEFAULT_LIMIT: Duration = Duration::from_mins(2);
