@@ -12,6 +12,9 @@ const DYNAMIC: u32 = 2;
 const INTERPRETER: u32 = 3;
 
 fn binary() -> PathBuf {
+    if let Some(shipped) = std::env::var_os("CIAS_SHIPPED") {
+        return shipped.into();
+    }
     let built = PathBuf::from(env!("CARGO_BIN_EXE_cias-firstboot"));
     let target = built.ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default();
     target.join("x86_64-unknown-linux-musl/release/cias-firstboot")

@@ -57,9 +57,11 @@ impl Node {
         std::fs::read_to_string(self.path(relative)).unwrap_or_default()
     }
 
-    /// Runs `cias` on the node; it finds no command but the stand-ins.
+    /// Runs `cias` on the node; it finds no command but the stand-ins. `CIAS_SHIPPED` names the released binary where
+    /// that is to be tested (ci/old-target).
     pub fn cias(&self, args: &[&str], env: &[(&str, &str)]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_cias-firstboot"))
+        let shipped = std::env::var_os("CIAS_SHIPPED");
+        Command::new(shipped.unwrap_or(env!("CARGO_BIN_EXE_cias-firstboot").into()))
             .arg("--root")
             .arg(self.tree.path())
             .args(args)
