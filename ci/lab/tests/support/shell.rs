@@ -1,7 +1,8 @@
 //! The shell scripts that go to the target, and what they call, by the syntax tree of `shfmt`.
 #![allow(dead_code, reason = "each test program uses its part")]
 
-use std::process::{Command, Stdio};
+use std::io::{Seek, Write};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -42,15 +43,18 @@ pub fn calls_of(text: &str) -> Vec<Vec<String>> {
 
 /// The syntax tree, by the grammar of POSIX.
 fn tree(text: &str) -> Value {
-    let input = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(input.path(), text).unwrap();
-    let output = Command::new("shfmt")
-        .args(["-ln", "posix", "--to-json"])
-        .stdin(std::fs::File::open(input.path()).unwrap())
-        .output()
-        .expect("shfmt is missing: ci/setup installs it");
+    let output = read_by("shfmt", &["-ln", "posix", "--to-json"], text);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Runs a program that reads a script from standard input.
+pub fn read_by(program: &str, args: &[&str], text: &str) -> Output {
+    let mut input = tempfile::tempfile().unwrap();
+    input.write_all(text.as_bytes()).unwrap();
+    input.rewind().unwrap();
+    let output = Command::new(program).args(args).stdin(input).output();
+    output.unwrap_or_else(|error| panic!("{program}: {error}: ci/setup installs it"))
 }
 
 fn collect(node: &Value, found: &mut Vec<Vec<String>>) {
