@@ -8,16 +8,8 @@ use std::process::{Command, Output};
 
 use crate::tree::Tree;
 
-/// Stand-ins: they do to the folder what the real commands do to a machine. `$ROOT` is the folder.
-const COMMANDS: [(&str, &str); 4] = [
-    ("hostname", "read name < $ROOT/etc/hostname; echo $name > $ROOT/proc/sys/kernel/hostname"),
-    (
-        "update-rc.d",
-        "for link in $ROOT/etc/rc2.d/K??$1; do test ! -L $link || /bin/mv $link $ROOT/etc/rc2.d/S20$1; done",
-    ),
-    ("udevadm", "true"),
-    ("ethtool", "echo 'Cannot read permanent address: Operation not supported' >&2; exit 71"),
-];
+#[path = "standins.rs"]
+mod standins;
 
 /// A node with the files of a machine and a site file.
 pub struct Node {
@@ -29,12 +21,7 @@ impl Node {
     /// A node with the test site and `more` at its end.
     pub fn new(machine: &str, more: &str) -> Self {
         let node = Self { tree: Tree::of(machine), commands: tempfile::tempdir().unwrap() };
-        for (name, script) in COMMANDS {
-            let path = node.commands.path().join(name);
-            std::fs::write(&path, format!("#!/bin/sh\necho \"{name} $*\" >> $ROOT/calls\n{script}\n"))
-                .unwrap();
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-        }
+        standins::write(node.commands.path());
         node.site(more);
         node
     }
