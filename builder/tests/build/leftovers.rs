@@ -1,8 +1,9 @@
 //! Nothing is left behind, however a build ends, and nothing that is read is written to.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -11,47 +12,54 @@ use crate::bench::{ARGS, Bench, refused};
 use crate::common;
 
 /// Programs in front of the real ones: `xorriso` stops at one point of its work, tells its process id, and waits for a word.
-struct Tools(tempfile::TempDir);
+struct Tools {
+    folder: tempfile::TempDir,
+    /// Open for writing too: it has no end, so nothing that two programs tell is lost between them.
+    ready: RefCell<BufReader<fs::File>>,
+}
 
 impl Tools {
     /// `xorriso` runs `before`, the real one, then `after`; both are lines of shell in which `meet` waits for the test.
     fn new(before: &str, after: &str) -> Self {
-        let tools = Self(tempfile::tempdir().unwrap());
+        let folder = tempfile::tempdir().unwrap();
         let script = format!(
-            "#!/bin/sh\nmeet() {{ echo $$ >\"$TOOLS/ready\"; read -r go <\"$TOOLS/go\"; }}\n\
+            "#!/bin/sh\nmeet() {{ mkfifo \"$TOOLS/go.$$\"; echo $$ >\"$TOOLS/ready\"; read -r go <\"$TOOLS/go.$$\"; }}\n\
              [ \"$1\" = -version ] && exec /usr/bin/xorriso \"$@\"\n{before}\n/usr/bin/xorriso \"$@\"\n{after}\n"
         );
-        common::put(tools.0.path(), "xorriso", 0o755, script.as_bytes());
-        let fifos = Command::new("mkfifo").args([tools.path("ready"), tools.path("go")]).status();
-        assert!(fifos.unwrap().success());
-        tools
+        common::put(folder.path(), "xorriso", 0o755, script.as_bytes());
+        let ready = folder.path().join("ready");
+        assert!(Command::new("mkfifo").arg(&ready).status().unwrap().success());
+        let ready = fs::File::options().read(true).write(true).open(ready).unwrap();
+        Self { folder, ready: RefCell::new(BufReader::new(ready)) }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.folder.path().join(name)
     }
 
     fn start(&self, bench: &Bench, out: &str) -> Child {
-        let path = format!("{}:{}", self.0.path().display(), std::env::var("PATH").unwrap());
+        let path = format!("{}:{}", self.folder.path().display(), std::env::var("PATH").unwrap());
         Command::new(env!("CARGO_BIN_EXE_cias-builder"))
             .args(ARGS)
             .args(["--out", out])
             .env("PATH", path)
-            .env("TOOLS", self.0.path())
+            .env("TOOLS", self.folder.path())
             .current_dir(bench.path())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap()
     }
 
-    /// Waits until `xorriso` is there, and gives its process id.
+    /// Waits until a `xorriso` is there, and gives its process id.
     fn met(&self) -> u32 {
-        fs::read_to_string(self.path("ready")).unwrap().trim().parse().unwrap()
+        let mut line = String::new();
+        self.ready.borrow_mut().read_line(&mut line).unwrap();
+        line.trim().parse().unwrap()
     }
 
-    /// Lets one `xorriso` go on.
-    fn go(&self) {
-        fs::write(self.path("go"), "go\n").unwrap();
+    /// Lets that `xorriso` go on.
+    fn go(&self, xorriso: u32) {
+        fs::write(self.path(&format!("go.{xorriso}")), "go\n").unwrap();
     }
 }
 
@@ -90,21 +98,21 @@ fn a_signal_while_xorriso_runs_kills_it_and_leaves_nothing_also_when_a_second_on
 #[test]
 fn a_lost_terminal_is_no_reason_to_stop_under_nohup() {
     let (bench, tools) = (Bench::new(), Tools::new("meet", ""));
-    let path = format!("{}:{}", tools.0.path().display(), std::env::var("PATH").unwrap());
+    let path = format!("{}:{}", tools.folder.path().display(), std::env::var("PATH").unwrap());
     let mut child = Command::new("nohup")
         .arg(env!("CARGO_BIN_EXE_cias-builder"))
         .args(ARGS)
         .args(["--out", "out.iso"])
         .env("PATH", path)
-        .env("TOOLS", tools.0.path())
+        .env("TOOLS", tools.folder.path())
         .current_dir(bench.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    tools.met();
+    let xorriso = tools.met();
     signal(child.id(), &["HUP"]);
-    tools.go();
+    tools.go(xorriso);
     assert!(child.wait().unwrap().success());
 }
 
@@ -136,11 +144,11 @@ fn a_killed_or_failing_xorriso_is_an_error_and_leaves_nothing() {
 fn builds_into_one_folder_do_not_clash() {
     let (bench, tools) = (Bench::new(), Tools::new("meet", ""));
     let mut children = [tools.start(&bench, "one.iso"), tools.start(&bench, "two.iso")];
-    // Both wait here: each word lets one go on.
+    // Both wait here.
     let met = [tools.met(), tools.met()];
     assert_ne!(met[0], met[1]);
-    tools.go();
-    tools.go();
+    tools.go(met[0]);
+    tools.go(met[1]);
     for child in &mut children {
         assert!(child.wait().unwrap().success());
     }
@@ -155,8 +163,8 @@ fn of_two_builds_of_one_file_one_wins_and_the_other_is_refused() {
     let children = [tools.start(&bench, "out.iso"), tools.start(&bench, "out.iso")];
     let met = [tools.met(), tools.met()];
     assert_ne!(met[0], met[1]);
-    tools.go();
-    tools.go();
+    tools.go(met[0]);
+    tools.go(met[1]);
     let mut codes: Vec<i32> = children
         .map(|child| {
             let output = child.wait_with_output().unwrap();
