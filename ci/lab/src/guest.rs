@@ -24,6 +24,35 @@ pub struct Disk {
     pub serial: String,
     /// Does the firmware boot from it?
     pub boot: bool,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// What is wrong with a disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    #[default]
+    None,
+    /// It takes no writes.
+    ReadOnly,
+    /// Every read fails.
+    Unreadable,
+}
+
+impl Disk {
+    /// What `-drive` says of it, but for the id.
+    fn drive(&self) -> String {
+        let image = self.image.display();
+        match self.fault {
+            Fault::None => format!("format=raw,cache=unsafe,file={image}"),
+            Fault::ReadOnly => format!("format=raw,readonly=on,file={image}"),
+            Fault::Unreadable => format!(
+                "driver=raw,file.driver=blkdebug,file.image.driver=file,file.image.filename={image},\
+                 file.inject-error.0.event=read_aio,file.inject-error.0.errno=5,file.inject-error.0.once=off"
+            ),
+        }
+    }
 }
 
 /// What a server is made of.
@@ -105,9 +134,7 @@ impl<'n> Guest<'n> {
         ]);
         for (index, disk) in machine.disks.iter().enumerate() {
             let boot = if disk.boot { ",bootindex=1" } else { "" };
-            command
-                .arg("-drive")
-                .arg(format!("if=none,id=d{index},format=raw,cache=unsafe,file={}", disk.image.display()));
+            command.arg("-drive").arg(format!("if=none,id=d{index},{}", disk.drive()));
             command.arg("-device").arg(format!("virtio-blk-pci,drive=d{index},serial={}{boot}", disk.serial));
         }
         if let Some(medium) = medium {
@@ -154,8 +181,8 @@ impl<'n> Guest<'n> {
         let console = connected.context("QEMU opened no console within 30 s")?;
         drain(&console)?;
         let guest = Self { net, taps, qemu, console, folder: folder.to_owned(), name: machine.name.clone() };
-        for index in 0..if machine.link { 0 } else { machine.nics.len() } {
-            guest.qmp("set_link", &json!({"name": format!("nic{index}"), "up": false}))?;
+        for nic in 0..if machine.link { 0 } else { machine.nics.len() } {
+            guest.link(nic, false)?;
         }
         Ok(guest)
     }
@@ -221,6 +248,23 @@ impl<'n> Guest<'n> {
         self.console
             .write_all(text.as_bytes())
             .with_context(|| format!("typing on the console of {}", self.name))
+    }
+
+    /// Pulls the cable of a NIC, or puts it back. A switch sees that, too, and forgets what was behind that port.
+    pub fn link(&self, nic: usize, up: bool) -> Result<()> {
+        self.qmp("set_link", &json!({"name": format!("nic{nic}"), "up": up}))?;
+        self.net.link(&self.taps[nic], up)
+    }
+
+    /// Lets each disk do so many operations a second; 0 is as many as it can. A slow disk makes short moments long
+    /// enough to be hit.
+    pub fn slow_disks(&self, count: usize, operations: u32) -> Result<()> {
+        for index in 0..count {
+            let limits = json!({"device": format!("d{index}"), "bps": 0, "bps_rd": 0, "bps_wr": 0,
+                "iops": operations, "iops_rd": 0, "iops_wr": 0});
+            self.qmp("block_set_io_throttle", &limits)?;
+        }
+        Ok(())
     }
 
     /// Runs a QMP command.

@@ -1,5 +1,6 @@
 //! The command `lab`.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -99,7 +100,7 @@ fn prepare(work: &Path, with: With) -> Result<Lab> {
         firstboot: std::path::absolute(with.firstboot).context("finding the node's program")?,
     };
     let base = base::ensure(&base::Options { work: work.clone(), installer: with.installer })?;
-    Ok(Lab { folder: work.join("run"), base, programs })
+    Ok(Lab { folder: work.join("run"), base, programs, installed: OnceCell::new() })
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {

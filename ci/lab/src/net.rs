@@ -54,6 +54,12 @@ impl Net {
         Ok(())
     }
 
+    /// Switches a tap device on or off, as a cable does with the port of a switch.
+    pub fn link(&self, name: &str, up: bool) -> Result<()> {
+        let state = if up { "up" } else { "down" };
+        self.run(&Call::new("ip").args(["link", "set", name, state])).map(drop)
+    }
+
     /// Removes a tap device.
     pub fn untap(&self, name: &str) -> Result<()> {
         self.run(&Call::new("ip").args(["link", "delete", name])).map(drop)

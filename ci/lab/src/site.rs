@@ -26,6 +26,7 @@ pub struct Programs {
 }
 
 /// A site file and the key with which the lab reaches its nodes.
+#[derive(Clone, Debug)]
 pub struct LabSite {
     /// The site file.
     pub file: PathBuf,

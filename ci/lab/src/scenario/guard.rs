@@ -11,7 +11,7 @@ use crate::guest::{Guest, Medium};
 use crate::site::FOUNDER;
 
 /// What the guard says when it leaves the installer's kernel alone.
-const FOUND: &str = "carries the system that this build installed";
+pub const FOUND: &str = "carries the system that this build installed";
 
 /// Three boots with the CD and three with a stick, which the firmware makes its first disk; then both overrides.
 pub fn medium_left_in(lab: &Lab) -> Result<()> {

@@ -1,12 +1,16 @@
 //! Scenarios: what a server goes through, and what must be true afterwards.
 
 mod asserts;
+mod busy;
 mod guard;
 mod labels;
+mod links;
 mod one_node;
+mod power;
 mod probes;
 pub mod road;
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -14,6 +18,7 @@ use anyhow::{Context, Result};
 
 use crate::base::Base;
 use crate::site::Programs;
+use road::Server;
 
 /// What a scenario runs with.
 pub struct Lab {
@@ -23,6 +28,8 @@ pub struct Lab {
     pub base: Base,
     /// The programs under test.
     pub programs: Programs,
+    /// One server that was installed in this run, for the scenarios that begin there.
+    pub installed: OnceCell<Server>,
 }
 
 /// One scenario.
@@ -55,6 +62,36 @@ pub const ALL: &[Scenario] = &[
         shows: "with the CD or a stick left in, an installed server starts its own system, three times each; the override works",
         ci: true,
         run: guard::medium_left_in,
+    },
+    Scenario {
+        name: "power-cut-install",
+        shows: "an installation that loses power starts afresh; one that was finished boots",
+        ci: true,
+        run: power::install,
+    },
+    Scenario {
+        name: "power-cut-identity",
+        shows: "a node that loses power while it settles its name and network ends as if nothing had happened",
+        ci: true,
+        run: power::identity,
+    },
+    Scenario {
+        name: "power-cut-disks",
+        shows: "the same while it formats its data disks",
+        ci: true,
+        run: power::disks,
+    },
+    Scenario {
+        name: "busy-disks",
+        shows: "disks in use, read-only or broken stay as they are, byte for byte, whatever the site allows to wipe",
+        ci: true,
+        run: busy::busy_disks,
+    },
+    Scenario {
+        name: "nic-loss",
+        shows: "the address stays reachable with either NIC's link off, and is back after all were off",
+        ci: true,
+        run: links::nic_loss,
     },
     Scenario {
         name: "no-network",

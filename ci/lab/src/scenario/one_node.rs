@@ -11,9 +11,7 @@ use crate::site::{FOUNDER, SYSTEM};
 pub fn one_node(lab: &Lab) -> Result<()> {
     let mut road = Road::prepare(lab, "one-node", FOUNDER, |_| ())?;
     road.machine.video = false;
-    // Somebody's data, in the middle of a disk without any table or file system.
-    road.scribble("FOREIGN", 0, &[0xa5; 4096])?;
-    road.scribble("FOREIGN", 700 << 20, b"somebody's data")?;
+    road.put_foreign_data()?;
     let foreign = asserts::fingerprint(road.disk("FOREIGN")?)?;
     road.install()?;
     let mut guest = road.boot()?;

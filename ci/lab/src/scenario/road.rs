@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use cias_firstboot::runner::{Call, Host, Runner};
 use toml_edit::DocumentMut;
 
 use super::Lab;
-use crate::guest::{Disk, Guest, Machine, Medium};
+use crate::guest::{Disk, Fault, Guest, Machine, Medium};
 use crate::net::Net;
-use crate::site::{self, LabSite, SYSTEM};
+use crate::site::{self, FOUNDER, LabSite, SYSTEM};
 
 /// The founder's address, by the plan.
 pub const ADDRESS: &str = "10.254.0.1";
@@ -29,7 +30,18 @@ pub fn disk(folder: &Path, serial: &str, gib: u64, boot: bool) -> Result<Disk> {
     let image = folder.join(format!("{serial}.raw"));
     crate::base::remove(&image)?;
     File::create(&image).and_then(|file| file.set_len(gib * GIB)).context("making a disk")?;
-    Ok(Disk { image, serial: serial.to_owned(), boot })
+    Ok(Disk { image, serial: serial.to_owned(), boot, fault: Fault::None })
+}
+
+/// A server, its site and its image.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The site.
+    pub site: LabSite,
+    /// The remastered image.
+    pub iso: PathBuf,
+    /// The server.
+    pub machine: Machine,
 }
 
 /// A site, its image, and a server that can be switched on.
@@ -78,6 +90,33 @@ impl<'l> Road<'l> {
         Ok(Self { lab, folder, site, iso, machine, net: Net::new()? })
     }
 
+    /// A server that was installed and never started since, with disks of its own. All scenarios of one run that begin
+    /// there share one installation.
+    pub fn installed(lab: &'l Lab, name: &str) -> Result<Self> {
+        if lab.installed.get().is_none() {
+            let Self { site, iso, machine, .. } = {
+                let road = Self::prepare(lab, "installed", FOUNDER, |_| ())?;
+                road.put_foreign_data()?;
+                road.install()?;
+                road
+            };
+            // Nobody else is there to set it.
+            let _ = lab.installed.set(Server { site, iso, machine });
+        }
+        let Server { site, iso, mut machine } =
+            lab.installed.get().cloned().context("installing a server")?;
+        let folder = lab.folder.join(name);
+        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        for disk in &mut machine.disks {
+            let copy = folder.join(format!("{}.raw", disk.serial));
+            let call = Call::new("cp").args(["--sparse=always", "--reflink=auto", "--"]);
+            let call = call.args([&disk.image, &copy].map(|path| path.display().to_string()));
+            Host::unchecked(|_| ()).run(&call.limit(INSTALL))?;
+            disk.image = copy;
+        }
+        Ok(Self { lab, folder, site, iso, machine, net: Net::new()? })
+    }
+
     /// The image of the disk with this serial number.
     pub fn disk(&self, serial: &str) -> Result<&Path> {
         let found = self.machine.disks.iter().find(|disk| disk.serial == serial);
@@ -92,6 +131,12 @@ impl<'l> Road<'l> {
         file.write_all_at(bytes, offset).with_context(|| format!("writing to {}", path.display()))
     }
 
+    /// Somebody's data, in the middle of a disk without any table or file system.
+    pub fn put_foreign_data(&self) -> Result<()> {
+        self.scribble("FOREIGN", 0, &[0xa5; 4096])?;
+        self.scribble("FOREIGN", 700 << 20, b"somebody's data")
+    }
+
     /// Installs the server: from power-on to the vendor's reboot, with nobody at the keyboard.
     pub fn install(&self) -> Result<()> {
         let start = Instant::now();
@@ -102,10 +147,15 @@ impl<'l> Road<'l> {
         Ok(())
     }
 
+    /// Switches the server on; it starts from its disk.
+    pub fn start(&self) -> Result<Guest<'_>> {
+        Guest::start(&self.net, &self.machine, None, &self.folder.join("boot"))
+    }
+
     /// Boots the server from its disk up to the login prompt.
     pub fn boot(&self) -> Result<Guest<'_>> {
         let start = Instant::now();
-        let mut guest = Guest::start(&self.net, &self.machine, None, &self.folder.join("boot"))?;
+        let mut guest = self.start()?;
         guest.wait_for("login: ", BOOT)?;
         eprintln!("lab: login prompt after {} s", start.elapsed().as_secs());
         Ok(guest)

@@ -1,0 +1,190 @@
+//! Power cuts: QEMU is killed at moments that a seed chooses, and the server is switched on again.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+
+use super::Lab;
+use super::asserts::{self, Node};
+use super::guard::FOUND;
+use super::road::{BOOT, INSTALL, Road};
+use crate::guest::Guest;
+use crate::site::FOUNDER;
+
+/// Variable with another seed than 1.
+const SEED: &str = "CIAS_LAB_SEED";
+
+/// Cuts in one scenario.
+const ROUNDS: u32 = 3;
+
+/// What a node looks like when it is done, but for random numbers: names, network, which disk is mounted where.
+const STATE: &str = "cd /etc; md5sum hostname hosts network/interfaces udev/rules.d/70-persistent-net.rules resolv.conf mailname postfix/main.cf; \
+    sed 's/UUID=[^ ]*/UUID/' fstab; mount | grep ' on /data/' | sort; blkid -s TYPE -s LABEL /dev/vd[a-z] | sort; ls -A /data/*; ls /var/lib/cias; \
+    sort -u /var/lib/pve-cluster/started-as; cat /sys/class/net/bond0/bonding/slaves; ls /sys/class/net/vmbr0/brif";
+
+/// A stage, as its lines on the console show it.
+struct Stage {
+    /// As in the journal.
+    name: &'static str,
+    /// The moment may come from this line on.
+    from: &'static str,
+    /// The journal is at work from this line on.
+    begun: &'static str,
+    /// And it is done when this line stands there.
+    until: &'static str,
+}
+
+/// Operations that a disk does in a second while the moment is awaited.
+const SLOW: u32 = 25;
+
+/// While names and network are settled.
+pub fn identity(lab: &Lab) -> Result<()> {
+    let stage = Stage {
+        name: "identity",
+        from: "Mounting local filesystems...done",
+        begun: "cias: step 1 of 10",
+        until: "(founder, 10.254.0.1): pending",
+    };
+    cut(lab, "power-cut-identity", &stage)
+}
+
+/// While data disks are formatted.
+pub fn disks(lab: &Lab) -> Result<()> {
+    let stage = Stage {
+        name: "provision",
+        from: "INIT: Entering runlevel: 2",
+        begun: "cias: step 2 of 2: bring up the data disks",
+        until: "(founder, 10.254.0.1): done",
+    };
+    cut(lab, "power-cut-disks", &stage)
+}
+
+/// Cuts at moments between two lines of the first boot; each time the next boot must end like an undisturbed one.
+fn cut(lab: &Lab, name: &str, stage: &Stage) -> Result<()> {
+    let seed = seed()?;
+    let (wanted, window) = undisturbed(lab, name, stage)?;
+    let mut inside = 0;
+    for round in 0..ROUNDS {
+        // A copy of the disks as they were before the first boot.
+        let road = Road::installed(lab, name)?;
+        let foreign = asserts::fingerprint(road.disk("FOREIGN")?)?;
+        let mut guest = road.start()?;
+        reach(&road, &mut guest, stage)?;
+        let moment = window.mul_f64(fraction(seed, name, round));
+        eprintln!("lab: {name}: seed {seed}: power cut after {moment:.1?} of {window:.1?}");
+        // The moment itself is what is tried; there is nothing to wait for.
+        std::thread::sleep(moment);
+        let before = guest.console();
+        drop(guest);
+        let mut guest = road.boot()?;
+        asserts::settled(&road, &mut guest)?;
+        let node = Node { guest: &guest, key: &road.site.key };
+        let found = node.ask(STATE)?;
+        ensure!(found == wanted, "after the cut in round {round} found:\n{found}\nwanted:\n{wanted}");
+        if before.contains(stage.begun) && !before.contains(stage.until) {
+            inside += 1;
+            let (console, status) = (guest.console(), node.ask("cias status")?);
+            let said = status.contains("after power loss") && console.contains("after power loss");
+            // What it printed may lag behind what it did, so the stage may have been at its end.
+            let ended =
+                !console.contains(stage.begun) && !console.contains(&format!("{}: resumed", stage.name));
+            ensure!(said || ended, "`cias status` does not say that power was lost:\n{status}\n{console}");
+        }
+        drop(guest);
+        ensure!(
+            asserts::fingerprint(road.disk("FOREIGN")?)? == foreign,
+            "the disk with foreign data was changed"
+        );
+    }
+    eprintln!("lab: {name}: {inside} of {ROUNDS} cuts were inside the stage");
+    Ok(())
+}
+
+/// The state that a first boot without a cut ends in, and how long the stage takes on slow disks.
+fn undisturbed(lab: &Lab, name: &str, stage: &Stage) -> Result<(String, Duration)> {
+    let road = Road::installed(lab, name)?;
+    let mut guest = road.start()?;
+    reach(&road, &mut guest, stage)?;
+    let start = Instant::now();
+    guest.wait_for(stage.until, BOOT)?;
+    let window = start.elapsed();
+    guest.slow_disks(road.machine.disks.len(), 0)?;
+    asserts::settled(&road, &mut guest)?;
+    Ok((Node { guest: &guest, key: &road.site.key }.ask(STATE)?, window))
+}
+
+/// Boots up to the line from which on the moment may come, and makes the disks slow.
+fn reach(road: &Road, guest: &mut Guest, stage: &Stage) -> Result<()> {
+    guest.wait_for(stage.from, BOOT)?;
+    guest.slow_disks(road.machine.disks.len(), SLOW)
+}
+
+/// While the vendor's installer runs, twice at a moment of the seed's, and once right after the marker was written. The
+/// medium stays in: what is half done is done afresh, what is finished starts.
+pub fn install(lab: &Lab) -> Result<()> {
+    const NAME: &str = "power-cut-install";
+    let seed = seed()?;
+    let road = Road::prepare(lab, NAME, FOUNDER, |_| ())?;
+    let mut finished = false;
+    for round in 0..2 {
+        let mut guest = road.boot_image()?;
+        guest.wait_for("Erasing", BOOT)?;
+        // What an installation takes here, roughly.
+        let moment = Duration::from_secs(90).mul_f64(fraction(seed, NAME, round));
+        eprintln!("lab: {NAME}: seed {seed}: power cut {moment:.1?} after the countdown began");
+        std::thread::sleep(moment);
+        finished = guest.console().contains("cias: installation done");
+        drop(guest);
+        if finished {
+            break;
+        }
+    }
+    if !finished {
+        let mut guest = road.boot_image()?;
+        guest.wait_for("cias: installation done", INSTALL)?;
+        ensure!(!guest.console().contains(FOUND), "a half-done installation was taken for a finished one");
+    }
+    let mut guest = road.boot_image()?;
+    guest.wait_for(FOUND, BOOT)?;
+    guest.wait_for("login: ", BOOT)?;
+    complete(&road, &mut guest)
+}
+
+/// Everything that the installer does after its long steps is there.
+fn complete(road: &Road, guest: &mut Guest) -> Result<()> {
+    asserts::settled(road, guest)?;
+    let node = Node { guest, key: &road.site.key };
+    node.equals("grep -c ' /data/' /proc/mounts", "2")?;
+    node.equals("dpkg-query -W -f '${Status}\n' | sort -u", "install ok installed")?;
+    node.equals("stat -c %a /etc/cias/site.toml", "600")?;
+    node.contains("cat /var/log/cias/install.log", "grub-install")
+}
+
+fn seed() -> Result<u64> {
+    match std::env::var(SEED) {
+        Ok(text) => text.parse().with_context(|| format!("reading {SEED}: found {text:?}, wanted a number")),
+        Err(_) => Ok(1),
+    }
+}
+
+/// A number from 0 to 1 that depends on nothing but its arguments.
+fn fraction(seed: u64, name: &str, round: u32) -> f64 {
+    let hash = Sha256::digest(format!("{seed} {name} {round}"));
+    f64::from(u16::from_be_bytes([hash[0], hash[1]])) / f64::from(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_depend_on_seed_scenario_and_round_alone() {
+        let one = fraction(1, "a", 0);
+        assert!((0.0..=1.0).contains(&one));
+        assert!((one - fraction(1, "a", 0)).abs() < f64::EPSILON);
+        for other in [fraction(2, "a", 0), fraction(1, "b", 0), fraction(1, "a", 1)] {
+            assert!((one - other).abs() > f64::EPSILON);
+        }
+    }
+}
