@@ -4,7 +4,6 @@
 //! out of the built one (see [`crate::vendor`]). So every file is covered, and the image is read once.
 
 use crate::copy;
-use crate::interrupt::Interrupt;
 use crate::iso9660::{FileSource, Image, Source};
 use crate::manifest::{self, FileRecord, Manifest};
 use crate::plan::{self, Plan};
@@ -13,6 +12,7 @@ use crate::sums::{self, Sums};
 use crate::vendor::{Shared, Stream, Vendor};
 use crate::verify;
 use anyhow::{Context, Result};
+use cias_firstboot::interrupt::Interrupt;
 use cias_firstboot::outcome::Class;
 use cias_firstboot::region;
 use serde::Serialize;

@@ -1,7 +1,6 @@
 //! `cias-builder build`: the vendor's image in, an image that installs unattended out.
 
 use crate::grow::{self, Dates};
-use crate::interrupt::Interrupt;
 use crate::iso9660::Image;
 use crate::manifest::{self, Manifest, Tools};
 use crate::plan::{self, BootFiles, Range};
@@ -13,6 +12,7 @@ use crate::{
     binary, bootmenu, check, closure, copy, deb, family, firstboot_package, guard, packages, verify,
 };
 use anyhow::{Context, Result};
+use cias_firstboot::interrupt::Interrupt;
 use cias_firstboot::outcome::Class;
 use cias_firstboot::region::{self, Payload};
 use cias_firstboot::runner::Host;

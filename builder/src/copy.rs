@@ -1,9 +1,9 @@
 //! Copies the source image while hashing it, as a reflink where the file system can.
 
-use crate::interrupt::Interrupt;
 use crate::progress::Phase;
 use crate::sums::Sums;
 use anyhow::{Context, Result};
+use cias_firstboot::interrupt::Interrupt;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{Read, Write};

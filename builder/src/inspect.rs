@@ -2,11 +2,11 @@
 
 use crate::copy;
 use crate::family::{self, Family};
-use crate::interrupt::Interrupt;
 use crate::iso9660::Image;
 use crate::probes::{self, Finding, Level};
 use crate::progress::Progress;
 use anyhow::{Context, Result};
+use cias_firstboot::interrupt::Interrupt;
 use serde::Serialize;
 use std::fs::File;
 use std::path::Path;

@@ -15,7 +15,6 @@ pub mod grow;
 pub mod guard;
 pub mod init;
 pub mod inspect;
-pub mod interrupt;
 pub mod iso9660;
 pub mod manifest;
 pub mod packages;

@@ -3,9 +3,9 @@
 use anyhow::{Context, Result};
 use cias_builder::build::{self, Request};
 use cias_builder::cli::{BuildArgs, Cli, Command, InspectArgs};
-use cias_builder::interrupt::Interrupt;
 use cias_builder::progress::Progress;
 use cias_builder::{audit, inspect};
+use cias_firstboot::interrupt::Interrupt;
 use cias_firstboot::outcome::{Class, conclude};
 use cias_firstboot::site;
 use clap::Parser;

@@ -1,11 +1,11 @@
 //! Reads a finished image back and compares it with what it was made from.
 
 use crate::copy::hash;
-use crate::interrupt::Interrupt;
 use crate::iso9660::{BLOCK, Entry, Image, Kind};
 use crate::plan::{Added, BootFiles, Plan};
 use crate::progress::Phase;
 use anyhow::{Context, Result, bail, ensure};
+use cias_firstboot::interrupt::Interrupt;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Offset in a hybrid MBR of the loader's place, a u32 in units of 512 bytes. Source: syslinux, utils/isohybrid.c.

@@ -1,9 +1,9 @@
 //! The folder in which an image grows: beside the output, so that the last step is a rename; readable only by us;
 //! gone when it goes out of scope.
 
-use crate::interrupt::Interrupt;
 use anyhow::{Context, Result};
 use cias_firstboot::files;
+use cias_firstboot::interrupt::Interrupt;
 use cias_firstboot::outcome::Class;
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;

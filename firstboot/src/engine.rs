@@ -4,23 +4,38 @@
 use anyhow::{Context, Result, bail};
 
 use crate::failpoint;
-use crate::journal::{self, Journal, Progress};
+use crate::journal::{self, Cause, Journal, Progress, Resumed};
+use crate::outcome::Class;
 use crate::step::{Finding, Step};
 use crate::system::System;
+
+/// A name that the kernel makes anew at each boot.
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Runs `steps` as the stage `stage`. Steps found done change nothing, so a second run changes nothing.
 ///
 /// A failed step ends the stage with its error; warnings do not.
 pub fn run(stage: &str, steps: &[Box<dyn Step + '_>], system: &System, journal: &mut Journal) -> Result<()> {
-    tell_resumption(stage, steps, system, journal);
+    let boot = system.root.text(BOOT).ok().map(|id| id.trim().to_owned());
+    let resumed = resumed(stage, steps, boot.as_deref(), journal.state());
+    if let Some(resumed) = &resumed {
+        system.log.say(&format!("{stage}: {resumed}"));
+    }
     journal.update(|state| {
+        state.boot = boot;
         let known = state.stage_mut(stage);
+        known.resumed = resumed.or(known.resumed.take());
         known.steps = steps.iter().map(|step| recorded(known, step.name())).collect();
     })?;
     for (index, step) in steps.iter().enumerate() {
         let place = format!("step {} of {}: {}", index + 1, steps.len(), step.name());
         if let Err(error) = run_step(stage, index, step.as_ref(), &place, system, journal) {
             let error = error.context(place);
+            if Class::of(&error) == Class::Interrupted {
+                // Somebody ended this run: the next one must not take it for a power cut.
+                journal.update(|state| state.boot = None)?;
+                return Err(error);
+            }
             system.log.say(&format!("{stage} failed at {error:#}"));
             journal.update(|state| {
                 let known = state.stage_mut(stage);
@@ -48,16 +63,23 @@ fn recorded(stage: &journal::Stage, name: &str) -> journal::Step {
     })
 }
 
-/// An earlier run that did not come to its end is gone on with, and says so.
-fn tell_resumption(stage: &str, steps: &[Box<dyn Step + '_>], system: &System, journal: &Journal) {
-    let Some(known) = journal.state().stage(stage).filter(|known| !known.progress.is_done()) else { return };
+/// Where an earlier run that did not come to its end is gone on with; `boot` is the one that runs now.
+fn resumed(
+    stage: &str,
+    steps: &[Box<dyn Step + '_>],
+    boot: Option<&str>,
+    journal: &journal::State,
+) -> Option<Resumed> {
+    let known = journal.stage(stage).filter(|known| !known.progress.is_done())?;
     let is_done = |name: &str| known.steps.iter().any(|step| step.name == name && step.progress.is_done());
-    match steps.iter().position(|step| !is_done(step.name())) {
-        Some(next) if known.steps.iter().any(|step| step.progress != Progress::Pending) => {
-            system.log.say(&format!("{stage}: resuming at step {} of {}", next + 1, steps.len()));
-        }
-        _ => {}
-    }
+    known.steps.iter().find(|step| step.progress != Progress::Pending)?;
+    let next = steps.iter().position(|step| !is_done(step.name()))?;
+    let cause = match (known.progress, boot, journal.boot.as_deref()) {
+        (Progress::Failed | Progress::Waiting, ..) => Cause::Failure,
+        (_, Some(now), Some(then)) if now != then => Cause::PowerLoss,
+        _ => Cause::Interruption,
+    };
+    Some(Resumed { step: next + 1, of: steps.len(), cause })
 }
 
 fn run_step(
@@ -178,7 +200,7 @@ mod tests {
         let (result, applied) = go(&root, &["a", "b", "c", "d"]);
         result.unwrap();
         assert_eq!(applied, ["c", "d"]);
-        assert!(root.text("log").unwrap().contains("identity: resuming at step 3 of 4"));
+        assert!(root.text("log").unwrap().contains("identity: resumed at step 3 of 4 after a failure"));
         let stage = journal::read(&root).unwrap().unwrap().stage("identity").unwrap().clone();
         assert_eq!((stage.progress, stage.reason), (Progress::Warning, None));
     }
@@ -195,7 +217,7 @@ mod tests {
         result.unwrap();
         assert!(applied.is_empty());
         assert_eq!(inode(&root), before);
-        assert!(!root.text("log").unwrap().contains("resuming"));
+        assert!(!root.text("log").unwrap().contains("resumed"));
     }
 
     #[test]

@@ -32,6 +32,46 @@ pub struct State {
     pub role: Option<Role>,
     /// The stages that were begun, in the order in which they run.
     pub stages: Vec<Stage>,
+    /// The boot in which a stage last began, as the kernel names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<String>,
+    /// What the machine is known by: serial number and MAC addresses. A journal without them fits every machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub machine: Vec<String>,
+}
+
+/// Where a stage went on that had not come to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// The step, from 1.
+    pub step: usize,
+    /// How many steps the stage has.
+    pub of: usize,
+    /// Why it had not come to its end.
+    pub cause: Cause,
+}
+
+/// Why a stage had not come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// The machine stopped under it: the power went, or somebody pressed reset.
+    PowerLoss,
+    /// The process was killed while the machine went on.
+    Interruption,
+    /// A step had failed, or could not go on yet.
+    Failure,
+}
+
+impl std::fmt::Display for Resumed {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let cause = match self.cause {
+            Cause::PowerLoss => "power loss",
+            Cause::Interruption => "an interruption",
+            Cause::Failure => "a failure",
+        };
+        write!(out, "resumed at step {} of {} after {cause}", self.step, self.of)
+    }
 }
 
 /// What a node is for the cluster.
@@ -65,6 +105,9 @@ pub struct Stage {
     pub reason: Option<String>,
     /// Its steps, in their order.
     pub steps: Vec<Step>,
+    /// Where it last went on; nothing if it was never cut short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<Resumed>,
 }
 
 /// One step.
@@ -105,7 +148,7 @@ impl Progress {
 
 impl Default for State {
     fn default() -> Self {
-        Self { schema: SCHEMA, place: None, role: None, stages: Vec::new() }
+        Self { schema: SCHEMA, place: None, role: None, stages: Vec::new(), boot: None, machine: Vec::new() }
     }
 }
 
@@ -129,11 +172,26 @@ impl State {
                 progress: Progress::Pending,
                 reason: None,
                 steps: Vec::new(),
+                resumed: None,
             });
             self.stages.len() - 1
         });
         &mut self.stages[at]
     }
+}
+
+/// A file system that the kernel made read-only is the one error here that a person can do something about.
+fn read_only(root: &Sysroot, error: anyhow::Error) -> anyhow::Error {
+    let is_read_only = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error)
+        == Some(nix::errno::Errno::EROFS as i32);
+    if !is_read_only {
+        return error;
+    }
+    Class::Failed.error(format!(
+        "{} is on a read-only file system, where nothing can be remembered, so nothing was begun: `dmesg` tells whether the disk is failing; \
+         after `mount -o remount,rw /` start `cias run` again",
+        root.path(FOLDER).display()
+    ))
 }
 
 /// The journal as last written; nothing if there is none.
@@ -165,7 +223,7 @@ impl Journal {
     /// A journal that is no JSON (a damaged file system) is put aside and begun anew: every step checks the machine
     /// itself before it acts.
     pub fn open(root: &Sysroot) -> Result<Self> {
-        files::make_folder(&root.path(FOLDER), 0o755)?;
+        files::make_folder(&root.path(FOLDER), 0o755).map_err(|error| read_only(root, error))?;
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -235,6 +293,24 @@ mod tests {
         let _first = Journal::open(&tree.root()).unwrap();
         let error = Journal::open(&tree.root()).err().unwrap();
         assert_eq!(Class::of(&error), Class::TryLater);
+    }
+
+    #[test]
+    fn whatever_a_power_cut_or_a_bad_disk_leaves_is_put_aside() {
+        let whole = serde_json::to_string(&State::default()).unwrap();
+        for (what, bytes) in [
+            ("empty", &b""[..]),
+            ("torn", &whole.as_bytes()[..whole.len() / 2]),
+            ("zeroes", &[0; 512]),
+            ("no text", &[0xff, 0xfe, 0x80]),
+            ("another file's", b"[1, 2]"),
+        ] {
+            let tree = Tree::from_text("/var/lib/cias/journal.json = x\n");
+            std::fs::write(tree.root().path(FILE), bytes).unwrap();
+            let journal = Journal::open(&tree.root()).unwrap_or_else(|error| panic!("{what}: {error:#}"));
+            assert_eq!(*journal.state(), State::default(), "{what}");
+            assert_eq!(std::fs::read(tree.root().path("/var/lib/cias/journal.json.damaged")).unwrap(), bytes);
+        }
     }
 
     #[test]

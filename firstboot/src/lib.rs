@@ -11,6 +11,7 @@ pub mod failpoint;
 pub mod files;
 pub mod identity;
 pub mod install;
+pub mod interrupt;
 pub mod journal;
 pub mod log;
 pub mod node;

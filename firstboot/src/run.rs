@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::facts::Facts;
 use crate::identity::{self, Plan};
-use crate::journal::{Journal, Progress};
+use crate::interrupt::Interrupt;
+use crate::journal::{self, Journal, Progress};
 use crate::log::Log;
 use crate::node::{self, Stage};
 use crate::outcome::Class;
 use crate::runner::{Call, Host};
+use crate::site::Who;
 use crate::status::Status;
 use crate::system::{Sysroot, System};
 use crate::{banner, engine, files, provision};
@@ -38,13 +41,14 @@ pub fn run(request: &Request) -> Result<()> {
         );
     }
     let path = request.root.path(LOG);
+    let mut journal = Journal::open(&request.root)?;
     if let Some(folder) = path.parent() {
         files::make_folder(folder, 0o755)?;
     }
     let log = Log::to_file(&path)?;
-    let host = Host::new(|line| log.note(line));
+    let interrupt = Interrupt::install()?;
+    let host = Host::new(|line| log.note(line)).stopped_by(interrupt.stop());
     let system = System { root: request.root.clone(), runner: &host, log: &log };
-    let mut journal = Journal::open(&request.root)?;
     let result = stages(request, &system, &mut journal);
     if let Err(error) = &result {
         log.note(&format!("error: {error:#}"));
@@ -60,6 +64,10 @@ fn stages(request: &Request, system: &System, journal: &mut Journal) -> Result<(
             Stage::Provision => provision(system, journal),
         };
         if let Err(error) = result {
+            // It is gone on with, and the journal knows where.
+            if Class::of(&error) == Class::Interrupted {
+                return Err(error);
+            }
             let waits = Class::of(&error) == Class::TryLater;
             journal.update(|state| {
                 let known = state.stage_mut(stage.name());
@@ -74,6 +82,10 @@ fn stages(request: &Request, system: &System, journal: &mut Journal) -> Result<(
 
 /// A settled identity is left alone: the administrator may have changed the network since.
 fn settle_identity(again: bool, system: &System, journal: &mut Journal) -> Result<()> {
+    let machine = marks(&Facts::gather(&system.root, system.runner).who());
+    if !again {
+        refuse_another_machine(&machine, journal)?;
+    }
     let is_settled = journal.state().is_settled();
     if let (true, false, Some(place)) = (is_settled, again, &journal.state().place) {
         system.log.say(&format!("identity: settled as {} with {}", place.fqdn, place.address));
@@ -91,12 +103,38 @@ fn settle_identity(again: bool, system: &System, journal: &mut Journal) -> Resul
     journal.update(|state| {
         state.role = Some(plan.role);
         state.place.clone_from(&plan.place);
+        state.machine = machine;
     })?;
     engine::run(identity::STAGE, &plan.steps(), system, journal)?;
     match plan.reason {
         Some(reason) => Err(Class::TryLater.error(reason)),
         None => Ok(()),
     }
+}
+
+/// What a machine is known by.
+fn marks(who: &Who) -> Vec<String> {
+    let macs = who.macs.iter().map(|mac| format!("NIC {mac}"));
+    who.serial.iter().map(|serial| format!("serial number {serial}")).chain(macs).collect()
+}
+
+/// A system disk that was copied, or put into another server, must not bring its name and address along unasked: the
+/// first server may still be there. One new NIC or a new main board is the same machine.
+fn refuse_another_machine(machine: &[String], journal: &Journal) -> Result<()> {
+    let (known, place) = (&journal.state().machine, &journal.state().place);
+    let Some(place) = place else { return Ok(()) };
+    if known.is_empty() || machine.is_empty() || known.iter().any(|mark| machine.contains(mark)) {
+        return Ok(());
+    }
+    Err(Class::Refused.error(format!(
+        "{} is another machine's: found {}, wanted one of {}; two servers as {} would fight over {}: if this disk moved here for good, \
+         `cias run --again` keeps its name and address, else install this server anew",
+        journal::FILE,
+        machine.join(", "),
+        known.join(", "),
+        place.fqdn,
+        place.address
+    )))
 }
 
 /// Name and address are in the cluster's database from its first start on (docs/facts.md 9).

@@ -145,7 +145,8 @@ impl fmt::Display for Status {
         writeln!(out, "{}", self.headline())?;
         for stage in &self.stages {
             let done = stage.steps.iter().filter(|step| step.progress.is_done()).count();
-            writeln!(out, "{}: {done} of {} steps done", stage.name, stage.steps.len())?;
+            let resumed = stage.resumed.as_ref().map_or(String::new(), |resumed| format!(", {resumed}"));
+            writeln!(out, "{}: {done} of {} steps done{resumed}", stage.name, stage.steps.len())?;
         }
         for warning in &self.warnings {
             writeln!(out, "warning: {warning}")?;
@@ -195,7 +196,7 @@ fn at_work(root: &Sysroot) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Step;
+    use crate::journal::{Cause, Resumed, Step};
 
     fn journal_of(identity: Progress, provision: Option<Progress>) -> State {
         let mut journal = State::default();
@@ -210,6 +211,8 @@ mod tests {
             let stage = journal.stage_mut(name);
             stage.progress = progress;
             stage.steps = steps(progress);
+            stage.resumed =
+                (name == "identity").then_some(Resumed { step: 2, of: 2, cause: Cause::PowerLoss });
             stage.reason = (progress == Progress::Failed).then(|| "step 2 of 2: second: broken".into());
         }
         journal
@@ -243,7 +246,8 @@ mod tests {
             "{text}"
         );
         for line in [
-            "identity: 2 of 2 steps done",
+            "identity: 2 of 2 steps done, resumed at step 2 of 2 after power loss",
+            "provision: 1 of 2 steps done",
             "warning: /dev/vdd was refused",
             "reason: step 2 of 2: second: broken",
         ] {

@@ -93,7 +93,7 @@ fn a_failed_step_is_named_on_the_console_and_resumed() {
     assert!(node.wants(0, &["status"]).0.contains("failed at step 4 of 10 of identity"));
     std::fs::remove_dir(node.path("etc/hosts")).unwrap();
     let (_, stderr) = node.wants(0, &["run"]);
-    assert!(stderr.contains("identity: resuming at step 4 of 10"), "{stderr}");
+    assert!(stderr.contains("identity: resumed at step 4 of 10 after a failure"), "{stderr}");
 }
 
 #[test]

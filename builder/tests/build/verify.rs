@@ -6,9 +6,9 @@ use std::process::{Command, Output};
 use std::rc::Rc;
 
 use cias_builder::audit;
-use cias_builder::interrupt::Interrupt;
 use cias_builder::iso9660::{BLOCK, Entry, Image, Kind, Source};
 use cias_builder::progress::Progress;
+use cias_firstboot::interrupt::Interrupt;
 use cias_firstboot::outcome::Class;
 use cias_firstboot::region;
 

@@ -1,5 +1,6 @@
 //! A node in a folder: a machine's files, and small scripts in place of the commands that would change this machine.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its machine up must stop")]
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -44,20 +45,33 @@ impl Node {
         std::fs::read_to_string(self.path(relative)).unwrap_or_default()
     }
 
+    /// Replaces a stand-in; without a script it is the usual one.
+    pub fn answers(&self, name: &str, script: Option<&str>) {
+        match script {
+            Some(script) => standins::write_one(self.commands.path(), name, script),
+            None => standins::write(self.commands.path()),
+        }
+    }
+
     /// Runs `cias` on the node; it finds no command but the stand-ins. `CIAS_SHIPPED` names the released binary where
     /// that is to be tested (ci/old-target).
     pub fn cias(&self, args: &[&str], env: &[(&str, &str)]) -> Output {
+        self.command(args, env).output().unwrap()
+    }
+
+    /// As [`Node::cias`], to be started.
+    pub fn command(&self, args: &[&str], env: &[(&str, &str)]) -> Command {
         let shipped = std::env::var_os("CIAS_SHIPPED");
-        Command::new(shipped.unwrap_or(env!("CARGO_BIN_EXE_cias-firstboot").into()))
+        let mut command = Command::new(shipped.unwrap_or(env!("CARGO_BIN_EXE_cias-firstboot").into()));
+        command
             .arg("--root")
             .arg(self.tree.path())
             .args(args)
             .env_clear()
             .env("PATH", self.commands.path())
             .env("ROOT", self.tree.path())
-            .envs(env.iter().copied())
-            .output()
-            .unwrap()
+            .envs(env.iter().copied());
+        command
     }
 
     /// Runs `cias` and wants `code`; returns standard output and standard error.
@@ -73,11 +87,24 @@ impl Node {
     pub fn snapshot(&self) -> BTreeMap<PathBuf, String> {
         let mut found = BTreeMap::new();
         collect(self.tree.path(), self.tree.path(), &mut found);
+        let journal = Path::new("var/lib/cias/journal.json");
+        if let Some(mut state) = found.get(journal).and_then(|text| serde_json::from_str(text).ok()) {
+            forget_cuts(&mut state);
+            found.insert(journal.to_owned(), state.to_string());
+        }
         found.retain(|path, _| {
             !["calls", "var/log/cias/firstboot.log"].iter().any(|skip| path == Path::new(skip))
         });
         found
     }
+}
+
+/// Takes out of a journal what it tells of runs that were cut short.
+fn forget_cuts(state: &mut serde_json::Value) {
+    for stage in state["stages"].as_array_mut().into_iter().flatten() {
+        stage.as_object_mut().unwrap().remove("resumed");
+    }
+    state.as_object_mut().unwrap().remove("boot");
 }
 
 fn collect(root: &Path, folder: &Path, found: &mut BTreeMap<PathBuf, String>) {

@@ -16,8 +16,13 @@ const COMMANDS: [(&str, &str); 4] = [
 /// Writes them into `folder`. Each call is a line of `$ROOT/calls`.
 pub fn write(folder: &Path) {
     for (name, script) in COMMANDS {
-        let path = folder.join(name);
-        std::fs::write(&path, format!("#!/bin/sh\necho \"{name} $*\" >> $ROOT/calls\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        write_one(folder, name, script);
     }
+}
+
+/// Writes one.
+pub fn write_one(folder: &Path, name: &str, script: &str) {
+    let path = folder.join(name);
+    std::fs::write(&path, format!("#!/bin/sh\necho \"{name} $*\" >> $ROOT/calls\n{script}\n")).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
 }

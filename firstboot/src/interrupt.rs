@@ -1,9 +1,9 @@
 //! Ctrl-C, SIGTERM and a lost terminal: heard here, honoured between two steps, and at once by a command that runs, so
 //! that temporary files are removed. However many signals come, the program ends in one way.
 
+use crate::outcome::Class;
+use crate::runner::Stop;
 use anyhow::{Context, Result};
-use cias_firstboot::outcome::Class;
-use cias_firstboot::runner::Stop;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::Read;
 use std::os::unix::net::UnixStream;
