@@ -85,6 +85,16 @@ pub fn remove(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Gives a file another name in its folder; one of that name is replaced.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    let shown = from.display();
+    failpoint::hit(&format!("rename {shown} before"));
+    std::fs::rename(from, to).with_context(|| format!("renaming {shown} to {}", to.display()))?;
+    sync_folder_of(to)?;
+    failpoint::hit(&format!("rename {shown} after"));
+    Ok(())
+}
+
 /// Makes the entries of the folder that holds `path` durable.
 pub fn sync_folder_of(path: &Path) -> Result<()> {
     let folder = match path.parent() {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use crate::console::Console;
 use crate::facts::Facts;
 use crate::facts::disks::Source;
+use crate::failpoint;
 use crate::files;
 use crate::log::Log;
 use crate::outcome::Class;
@@ -69,6 +70,7 @@ fn open_console(root: &Sysroot) -> Console {
 /// Runs the vendor's installer and shows the front end's lines as they come. It is the one long command that a person
 /// watches, so it does not go through the runner, which shows nothing until the end.
 fn run_installer(console: &Console, answers: &Path) -> Result<()> {
+    failpoint::hit("command proxinstall before");
     let mut child = Command::new(INSTALLER)
         .env("PERL5LIB", FRONT_END)
         .env("CIAS_ANSWERS", answers)
@@ -90,6 +92,7 @@ fn run_installer(console: &Console, answers: &Path) -> Result<()> {
         }
     }
     let status = child.wait().context("waiting for the installer")?;
+    failpoint::hit("command proxinstall after");
     // The password in it was for the installer's page only, but it is nobody's business.
     files::remove(answers)?;
     if status.success() {

@@ -243,7 +243,7 @@ impl Journal {
             Ok(found) => found.unwrap_or_default(),
             Err(error) if error.downcast_ref::<serde_json::Error>().is_some() => {
                 let aside = format!("{FILE}.damaged");
-                std::fs::rename(root.path(FILE), root.path(&aside))
+                files::rename(&root.path(FILE), &root.path(&aside))
                     .with_context(|| format!("putting aside the damaged {FILE}"))?;
                 State::default()
             }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cias_builder::copy::{self, hash_bytes};
-use cias_firstboot::interrupt::Interrupt;
 use cias_builder::progress::Progress;
 use cias_firstboot::files;
+use cias_firstboot::interrupt::Interrupt;
 
 use crate::vendor;
 

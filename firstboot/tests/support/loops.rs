@@ -40,11 +40,15 @@ fn run(program: &str, args: &[&str]) -> String {
 struct Loop {
     device: String,
     image: PathBuf,
+    /// Another process will detach it.
+    lent: bool,
 }
 
 impl Drop for Loop {
     fn drop(&mut self) {
-        let _ = Command::new("losetup").args(["-d", &self.device]).status();
+        if !self.lent {
+            let _ = Command::new("losetup").args(["-d", &self.device]).status();
+        }
     }
 }
 
@@ -57,7 +61,9 @@ pub struct Machine {
     /// The lines of all calls.
     pub calls: Mutex<Vec<String>>,
     loops: BTreeMap<String, Loop>,
-    folder: tempfile::TempDir,
+    root: PathBuf,
+    /// Nothing if another process made the machine.
+    own: Option<tempfile::TempDir>,
     log: Log,
 }
 
@@ -77,14 +83,34 @@ impl Machine {
             together: None,
             calls: Mutex::default(),
             loops: BTreeMap::new(),
-            folder,
+            root: root.to_owned(),
+            own: Some(folder),
+            log: Log::silent(),
+        }
+    }
+
+    /// The machine that another process made at `root`, which takes it away, too.
+    pub fn lent(root: &Path) -> Self {
+        let entries = fs::read_dir(root.join("images")).unwrap();
+        let lent = |image: PathBuf| {
+            let name = image.file_name().unwrap().to_str().unwrap().to_owned();
+            let device = fs::read_link(root.join("dev").join(&name)).unwrap().to_str().unwrap().to_owned();
+            (name, Loop { device, image, lent: true })
+        };
+        Self {
+            answers: Vec::new(),
+            together: None,
+            calls: Mutex::default(),
+            loops: entries.map(|entry| lent(entry.unwrap().path())).collect(),
+            root: root.to_owned(),
+            own: None,
             log: Log::silent(),
         }
     }
 
     /// The machine's root.
     pub fn root(&self) -> &Path {
-        self.folder.path()
+        &self.root
     }
 
     /// Adds a disk of so many bytes; `prepare` writes to its image first.
@@ -111,7 +137,7 @@ impl Machine {
             let part = format!("{kernel_name}p{part}");
             symlink(Path::new("/dev").join(&part), self.root().join("dev").join(&part)).unwrap();
         }
-        self.loops.insert(name.to_owned(), Loop { device, image });
+        self.loops.insert(name.to_owned(), Loop { device, image, lent: false });
     }
 
     /// The real device of a disk.
@@ -197,6 +223,9 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
+        if self.own.is_none() {
+            return;
+        }
         for point in self.mounts().iter().rev() {
             let _ = Command::new("umount").arg(point).status();
         }
