@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use cias_firstboot::outcome::{Class, conclude};
 use clap::{Parser, Subcommand};
 use lab::base;
-use lab::scenario::{ALL, Lab, Scenario};
+use lab::scenario::{ALL, Ci, Lab, Scenario};
 use lab::site::Programs;
 use lab::wait::Late;
 
@@ -42,7 +42,7 @@ enum Command {
         #[command(flatten)]
         with: With,
     },
-    /// Runs scenarios: names, `ci` for those of CI, `all`, or `list`
+    /// Runs scenarios: names, `ci` for those of CI (`ci-fresh` and `ci-installed` are its halves), `all`, or `list`
     Test {
         /// Names of scenarios
         #[arg(required = true)]
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
         }
         Command::Test { names, .. } if names == ["list"] => {
             for each in ALL {
-                println!("{:14} {}{}", each.name, each.shows, if each.ci { " (CI)" } else { "" });
+                println!("{:14} {}{}", each.name, each.shows, if each.ci == Ci::No { "" } else { " (CI)" });
             }
             Ok(())
         }
@@ -107,11 +107,15 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {
     let mut list = Vec::new();
     for name in names {
         let before = list.len();
-        list.extend(ALL.iter().filter(|each| name == "all" || name == each.name || name == "ci" && each.ci));
+        list.extend(
+            ALL.iter().filter(|each| name == "all" || name == each.name || each.ci.is_meant_by(name)),
+        );
         if list.len() == before {
             let known: Vec<&str> = ALL.iter().map(|each| each.name).collect();
-            return Err(Class::Usage
-                .error(format!("found the scenario {name}, wanted one of: ci, all, {}", known.join(", "))));
+            return Err(Class::Usage.error(format!(
+                "found the scenario {name}, wanted one of: ci, ci-fresh, ci-installed, all, {}",
+                known.join(", ")
+            )));
         }
     }
     Ok(list)

@@ -8,15 +8,13 @@ use super::Lab;
 use super::asserts::{self, Node};
 use super::road::{BOOT, Road};
 use crate::guest::{Guest, Medium};
-use crate::site::FOUNDER;
 
 /// What the guard says when it leaves the installer's kernel alone.
 pub const FOUND: &str = "carries the system that this build installed";
 
 /// Three boots with the CD and three with a stick, which the firmware makes its first disk; then both overrides.
 pub fn medium_left_in(lab: &Lab) -> Result<()> {
-    let road = Road::prepare(lab, "medium-left-in", FOUNDER, |_| ())?;
-    road.install()?;
+    let road = Road::installed(lab, "medium-left-in")?;
     let (cd, stick) = (Medium::Cd(&road.iso), Medium::Stick(&road.iso));
     let first = settle(&road, cd)?;
     for medium in [cd, cd, stick, stick] {

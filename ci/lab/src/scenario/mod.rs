@@ -32,14 +32,37 @@ pub struct Lab {
     pub installed: OnceCell<Server>,
 }
 
+/// When CI runs a scenario. The two halves are run at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ci {
+    /// Not at all.
+    No,
+    /// With those that begin with an empty server.
+    Fresh,
+    /// With those that begin with an installed server, which they share.
+    Installed,
+}
+
+impl Ci {
+    /// Is a scenario of this half meant by `word`?
+    pub fn is_meant_by(self, word: &str) -> bool {
+        match word {
+            "ci" => self != Self::No,
+            "ci-fresh" => self == Self::Fresh,
+            "ci-installed" => self == Self::Installed,
+            _ => false,
+        }
+    }
+}
+
 /// One scenario.
 pub struct Scenario {
     /// Its name on the command line.
     pub name: &'static str,
     /// What it shows, in a sentence.
     pub shows: &'static str,
-    /// Does CI run it?
-    pub ci: bool,
+    /// When CI runs it.
+    pub ci: Ci,
     run: fn(&Lab) -> Result<()>,
 }
 
@@ -48,85 +71,85 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "one-node",
         shows: "installed unattended without video, DHCP or keyboard onto the second BIOS disk, and provisioned (probes 12, 13 and 15)",
-        ci: true,
+        ci: Ci::Fresh,
         run: one_node::one_node,
     },
     Scenario {
         name: "used-disk",
         shows: "a system disk with an old GPT, LVM and md signatures is cleared and installed (probe 14)",
-        ci: true,
+        ci: Ci::Fresh,
         run: one_node::used_disk,
     },
     Scenario {
         name: "medium-left-in",
         shows: "with the CD or a stick left in, an installed server starts its own system, three times each; the override works",
-        ci: true,
+        ci: Ci::Installed,
         run: guard::medium_left_in,
     },
     Scenario {
         name: "power-cut-install",
         shows: "an installation that loses power starts afresh; one that was finished boots",
-        ci: true,
+        ci: Ci::Fresh,
         run: power::install,
     },
     Scenario {
         name: "power-cut-identity",
         shows: "a node that loses power while it settles its name and network ends as if nothing had happened",
-        ci: true,
+        ci: Ci::Installed,
         run: power::identity,
     },
     Scenario {
         name: "power-cut-disks",
         shows: "the same while it formats its data disks",
-        ci: true,
+        ci: Ci::Installed,
         run: power::disks,
     },
     Scenario {
         name: "busy-disks",
         shows: "disks in use, read-only or broken stay as they are, byte for byte, whatever the site allows to wipe",
-        ci: true,
+        ci: Ci::Installed,
         run: busy::busy_disks,
     },
     Scenario {
         name: "nic-loss",
         shows: "the address stays reachable with either NIC's link off, and is back after all were off",
-        ci: true,
+        ci: Ci::Installed,
         run: links::nic_loss,
     },
     Scenario {
         name: "no-network",
         shows: "installed without DHCP and without a cable in any NIC (probe 12)",
-        ci: false,
+        ci: Ci::No,
         run: probes::no_network,
     },
     Scenario {
         name: "no-video",
         shows: "installed without a video card (probe 13)",
-        ci: false,
+        ci: Ci::No,
         run: probes::no_video,
     },
     Scenario {
         name: "two-disks",
         shows: "the boot loader goes to the chosen disk, the second of the firmware (probe 15)",
-        ci: false,
+        ci: Ci::No,
         run: probes::two_disks,
     },
     Scenario {
         name: "not-founder",
         shows: "a server that the site does not pin waits, says so, and boots to a login prompt",
-        ci: true,
+        ci: Ci::Fresh,
         run: one_node::not_founder,
     },
     Scenario {
         name: "vendor-label",
         shows: "the vendor's own label still reaches the vendor's X starter",
-        ci: true,
+        ci: Ci::Fresh,
         run: labels::vendor_label,
     },
     Scenario {
         name: "refused",
         shows: "without a disk that fits, nothing is written, the reason is on the screen and the server does not reboot",
-        ci: true,
+        ci: Ci::Fresh,
         run: labels::refused,
     },
 ];

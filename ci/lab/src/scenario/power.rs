@@ -16,7 +16,7 @@ use crate::site::FOUNDER;
 const SEED: &str = "CIAS_LAB_SEED";
 
 /// Cuts in one scenario.
-const ROUNDS: u32 = 3;
+const ROUNDS: u32 = 2;
 
 /// What a node looks like when it is done, but for random numbers: names, network, which disk is mounted where.
 const STATE: &str = "cd /etc; md5sum hostname hosts network/interfaces udev/rules.d/70-persistent-net.rules resolv.conf mailname postfix/main.cf; \
@@ -27,9 +27,9 @@ const STATE: &str = "cd /etc; md5sum hostname hosts network/interfaces udev/rule
 struct Stage {
     /// As in the journal.
     name: &'static str,
-    /// The moment may come from this line on.
+    /// The disks are made slow at this line.
     from: &'static str,
-    /// The journal is at work from this line on.
+    /// The journal is at work from this line on, and the moment may come.
     begun: &'static str,
     /// And it is done when this line stands there.
     until: &'static str,
@@ -82,7 +82,7 @@ fn cut(lab: &Lab, name: &str, stage: &Stage) -> Result<()> {
         let node = Node { guest: &guest, key: &road.site.key };
         let found = node.ask(STATE)?;
         ensure!(found == wanted, "after the cut in round {round} found:\n{found}\nwanted:\n{wanted}");
-        if before.contains(stage.begun) && !before.contains(stage.until) {
+        if !before.contains(stage.until) {
             inside += 1;
             let (console, status) = (guest.console(), node.ask("cias status")?);
             let said = status.contains("after power loss") && console.contains("after power loss");
@@ -114,10 +114,11 @@ fn undisturbed(lab: &Lab, name: &str, stage: &Stage) -> Result<(String, Duration
     Ok((Node { guest: &guest, key: &road.site.key }.ask(STATE)?, window))
 }
 
-/// Boots up to the line from which on the moment may come, and makes the disks slow.
+/// Boots until the stage has begun, on disks that are slow by then.
 fn reach(road: &Road, guest: &mut Guest, stage: &Stage) -> Result<()> {
     guest.wait_for(stage.from, BOOT)?;
-    guest.slow_disks(road.machine.disks.len(), SLOW)
+    guest.slow_disks(road.machine.disks.len(), SLOW)?;
+    guest.wait_for(stage.begun, BOOT)
 }
 
 /// While the vendor's installer runs, twice at a moment of the seed's, and once right after the marker was written. The
