@@ -139,6 +139,32 @@ fn a_disk_of_another_site_is_refused_and_one_of_the_same_site_is_used() {
 }
 
 #[test]
+fn a_disk_with_an_installed_system_is_never_a_data_disk() {
+    if !loops::allowed() {
+        return;
+    }
+    for (name, kept) in [("cias-installed-ffff", true), ("vmlinuz", false)] {
+        let (mut machine, site) = (node(), test_site("[disks]\nwipe = \"all\"\n"));
+        machine.add("eda", GIB, |_| ());
+        let device = machine.device("eda").to_owned();
+        let folder = machine.root().join("prepare");
+        fs::create_dir(&folder).unwrap();
+        for (program, args) in
+            [("mkfs.ext3", vec!["-q", "-F", &device]), ("mount", vec![&device, folder.to_str().unwrap()])]
+        {
+            assert!(std::process::Command::new(program).args(&args).status().unwrap().success(), "{program}");
+        }
+        fs::write(folder.join(name), "{}").unwrap();
+        machine.unmount_all();
+        let before = machine.fingerprint("eda");
+        let (todo, warnings) = boot(&machine, &site);
+        assert_eq!((todo.is_empty(), machine.fingerprint("eda") == before), (kept, kept), "{name}: {todo:?}");
+        let named = warnings.iter().any(|line| line.contains("the finished installation of the build ffff"));
+        assert_eq!(named, kept, "{warnings:?}");
+    }
+}
+
+#[test]
 fn a_disk_that_cannot_be_formatted_is_a_warning_and_is_tried_again_at_the_next_boot() {
     if !loops::allowed() {
         return;

@@ -82,7 +82,7 @@ fn put_boot_partition(machine: &Machine, disk: &str, marker: &str) -> String {
     ] {
         assert!(std::process::Command::new(program).args(&args).status().unwrap().success(), "{program}");
     }
-    fs::write(folder.join(marker), "{}").unwrap();
+    fs::write(folder.join(marker), "{\"site\": \"elsewhere\"}").unwrap();
     machine.unmount_all();
     partition
 }
@@ -226,7 +226,10 @@ fn a_finished_installation_needs_the_word_and_a_half_one_does_not() {
     }
     for (marker, wanted) in [
         (format!("cias-installed-{BUILD}"), "a finished installation of this very build"),
-        ("cias-installed-ffff".to_owned(), "a finished installation of the build ffff"),
+        (
+            "cias-installed-ffff".to_owned(),
+            "a finished installation of the build ffff of the site \"elsewhere\"",
+        ),
     ] {
         let mut machine = installer("");
         machine.add("eda", 4 * GIB, |file| put_table(file, PARTITION));
@@ -239,6 +242,36 @@ fn a_finished_installation_needs_the_word_and_a_half_one_does_not() {
     half.add("eda", 4 * GIB, |file| put_table(file, PARTITION));
     put_boot_partition(&half, "eda", "vmlinuz");
     preinstall(&half, half.root()).unwrap();
+}
+
+#[test]
+fn an_installation_on_another_disk_is_named_and_this_builds_own_stops_it() {
+    if !loops::allowed() {
+        return;
+    }
+    for (marker, stops) in
+        [("cias-installed-ffff".to_owned(), false), (format!("cias-installed-{BUILD}"), true)]
+    {
+        let mut machine = installer("[install.disk]\npath = \"/dev/eda\"\n");
+        machine.add("eda", 4 * GIB, |file| put(file, 0, b"data"));
+        machine.add("edb", 4 * GIB, |file| put_table(file, PARTITION));
+        put_boot_partition(&machine, "edb", &marker);
+        if stops {
+            refuses(&machine, "/dev/edb carries a finished installation of this very build");
+            continue;
+        }
+        let other = machine.fingerprint("edb");
+        let decision =
+            preinstall::decide(&machine.system(), &machine.source(), &Who::default(), &options(&machine))
+                .unwrap();
+        let line = decision.table.iter().find(|line| line.contains("/dev/edb")).unwrap();
+        assert!(
+            line.ends_with("carries the finished installation of the build ffff of the site \"elsewhere\""),
+            "{line}"
+        );
+        preinstall(&machine, machine.root()).unwrap();
+        assert_eq!(machine.fingerprint("edb"), other);
+    }
 }
 
 #[test]

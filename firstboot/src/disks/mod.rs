@@ -18,6 +18,7 @@ use anyhow::{Context, Result};
 
 use crate::facts::disks::{Disk, Source};
 use crate::files;
+use crate::preinstall::marker;
 use crate::site::{self, Site};
 use crate::step::{Finding, Step};
 use crate::system::System;
@@ -30,6 +31,9 @@ pub const FOLDER: &str = "/data";
 
 /// Disks whose formatting was begun and has not come to its end: after a power cut they are neither blank nor ours.
 const BEGUN: &str = "/var/lib/cias/formatting.json";
+
+/// Where file systems are mounted, read-only, for a look.
+const LOOK: &str = "/var/lib/cias/look";
 
 /// What is to be done with one disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +141,11 @@ impl DataDisks {
         let source = Source { also: self.also.clone(), ..Source::machine(system.runner).below(&system.root) };
         let names = Fstab::parse(&system.root.text("/etc/fstab")?).names();
         let policy = Policy::of(&self.wanted, &self.key, names.keys().cloned().collect());
-        Ok(plan(&source.disks()?, &policy, &names, &begun(system)?))
+        let mut items = plan(&source.disks()?, &policy, &names, &begun(system)?);
+        for item in items.iter_mut().filter(|item| item.verdict == Verdict::Format) {
+            spare_installation(system, item)?;
+        }
+        Ok(items)
     }
 
     fn failed(&self) -> BTreeMap<PathBuf, String> {
@@ -147,6 +155,18 @@ impl DataDisks {
     fn note(&self, failures: BTreeMap<PathBuf, String>) {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).extend(failures);
     }
+}
+
+/// A system that this product installed is no data disk, whatever the policy: only the installer may overwrite it, and
+/// only when it is told to.
+fn spare_installation(system: &System, item: &mut Item) -> Result<()> {
+    if let Some(found) = marker::find(system, &item.disk, &system.root.path(LOOK))?.first() {
+        item.verdict = Verdict::Refuse(format!(
+            "it carries the finished installation of {found}, which no policy overwrites: clear it by hand if nobody needs it"
+        ));
+        item.name = None;
+    }
+    Ok(())
 }
 
 fn begun(system: &System) -> Result<Vec<Begun>> {

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::marker::Installation;
 use crate::facts::disks::Disk;
 use crate::outcome::Class;
 use crate::signatures::{Kind, Signature};
@@ -85,17 +86,28 @@ pub fn guard_groups(disk: &Disk, vgs: &str) -> Result<Vec<String>> {
     Ok(groups)
 }
 
-/// Refuses a disk with a finished installation of this product unless the kernel line has `cias.reinstall`.
-/// `markers` are the build ids found on it.
-pub fn guard_installation(disk: &Disk, markers: &[String], build_id: &str, reinstall: bool) -> Result<()> {
-    let Some(found) = markers.iter().find(|id| *id == build_id).or(markers.first()) else { return Ok(()) };
+/// Refuses, unless the kernel line has `cias.reinstall`, a disk with a finished installation of this product, and any disk
+/// at all when the server was installed by this very build already. `found` are the installations by the disk's name.
+pub fn guard_installation(
+    disk: &Disk,
+    found: &[(Disk, Vec<Installation>)],
+    build_id: &str,
+    reinstall: bool,
+) -> Result<()> {
+    let all = || found.iter().flat_map(|(disk, list)| list.iter().map(move |installed| (disk, installed)));
+    let same = all().find(|(_, installed)| installed.build == build_id);
+    let Some((carrier, installed)) = same.or_else(|| all().find(|(carrier, _)| carrier.name == disk.name))
+    else {
+        return Ok(());
+    };
     if reinstall {
         return Ok(());
     }
-    let whose = if found == build_id { "this very build".to_owned() } else { format!("the build {found}") };
+    let whose = if same.is_some() { "this very build".to_owned() } else { installed.to_string() };
     Err(Class::Refused.error(format!(
         "{} carries a finished installation of {whose}: nothing was written; take the medium out to start it, or \
-         boot with cias.reinstall to overwrite it",
+         type cias-reinstall at the prompt \"boot:\" (the kernel word cias.reinstall) to install {} all the same",
+        carrier.path.display(),
         disk.path.display()
     )))
 }
@@ -169,13 +181,35 @@ mod tests {
 
     #[test]
     fn a_finished_installation_needs_the_word() {
-        let disk = disk("sda", 10);
-        let markers = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
-        assert!(guard_installation(&disk, &[], "aa", false).is_ok());
-        let own = guard_installation(&disk, &markers(&["bb", "aa"]), "aa", false).unwrap_err();
-        assert!(own.to_string().contains("this very build"), "{own}");
-        let other = guard_installation(&disk, &markers(&["bb"]), "aa", false).unwrap_err();
-        assert!(other.to_string().contains("the build bb"), "{other}");
-        assert!(guard_installation(&disk, &markers(&["aa"]), "aa", true).is_ok());
+        let (sda, sdb) = (disk("sda", 10), disk("sdb", 10));
+        let on = |disk: &Disk, builds: &[&str]| {
+            let installed = |build: &&str| Installation { build: (*build).into(), site: Some("X".into()) };
+            (disk.clone(), builds.iter().map(installed).collect::<Vec<_>>())
+        };
+        for (what, found, wanted) in [
+            ("nothing anywhere", vec![], None),
+            (
+                "this build here",
+                vec![on(&sda, &["bb", "aa"])],
+                Some("/dev/sda carries a finished installation of this very build"),
+            ),
+            ("another build here", vec![on(&sda, &["bb"])], Some("of the build bb of the site \"X\"")),
+            (
+                "this build on another disk",
+                vec![on(&sdb, &["aa"])],
+                Some("/dev/sdb carries a finished installation of this very build"),
+            ),
+            ("another build on another disk", vec![on(&sdb, &["bb"])], None),
+        ] {
+            let refused = guard_installation(&sda, &found, "aa", false).map_err(|error| {
+                assert_eq!(Class::of(&error), Class::Refused);
+                error.to_string()
+            });
+            match wanted {
+                None => assert_eq!(refused, Ok(()), "{what}"),
+                Some(wanted) => assert!(refused.unwrap_err().contains(wanted), "{what}"),
+            }
+            assert!(guard_installation(&sda, &found, "aa", true).is_ok(), "{what}");
+        }
     }
 }

@@ -17,14 +17,30 @@ use crate::system::System;
 /// Name of the marker without the build id that follows.
 pub const PREFIX: &str = "cias-installed-";
 
-/// The build ids of all markers on the disk. `folder` is where its file systems are mounted for the look.
-pub fn find(system: &System, disk: &Disk, folder: &Path) -> Result<Vec<String>> {
+/// A finished installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installation {
+    /// The build that made it.
+    pub build: String,
+    /// The site that it belongs to, if its marker can be read.
+    pub site: Option<String>,
+}
+
+impl std::fmt::Display for Installation {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "the build {}", self.build)?;
+        self.site.as_ref().map_or(Ok(()), |site| write!(out, " of the site {site:?}"))
+    }
+}
+
+/// The finished installations on the disk. `folder` is where its file systems are mounted for the look.
+pub fn find(system: &System, disk: &Disk, folder: &Path) -> Result<Vec<Installation>> {
     let whole = disk.contents.signatures().iter().map(|found| (&disk.path, found.kind));
     let parts = disk
         .partitions
         .iter()
         .flat_map(|part| part.contents.signatures().iter().map(move |found| (&part.path, found.kind)));
-    let mut ids = Vec::new();
+    let mut all = Vec::new();
     for (device, kind) in whole.chain(parts) {
         // Without `noload` the journal would be replayed, which writes even when mounted read-only.
         let (kind, options) = match kind {
@@ -49,17 +65,30 @@ pub fn find(system: &System, disk: &Disk, folder: &Path) -> Result<Vec<String>> 
         system.runner.run(&Call::new("umount").args(["-n", &*target])).map_err(|error| {
             Class::Refused.error(format!("{} does not come off {target}: {error:#}", device.display()))
         })?;
-        ids.extend(found?);
+        all.extend(found?);
     }
-    Ok(ids)
+    Ok(all)
 }
 
-fn markers(folder: &Path) -> Result<Vec<String>> {
+fn markers(folder: &Path) -> Result<Vec<Installation>> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.with_context(|| format!("reading {}", folder.display()))?,
     };
     // Names that can't be read are not ours, and a broken folder must not stop an installation afresh.
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    Ok(names.filter_map(|name| name.strip_prefix(PREFIX).map(ToOwned::to_owned)).collect())
+    let found = names.filter_map(|name| {
+        let build = name.strip_prefix(PREFIX)?.to_owned();
+        Some(Installation { build, site: site_of(&folder.join(&name)) })
+    });
+    Ok(found.collect())
+}
+
+/// The name in a marker; it comes from a disk that anybody may have written, so only plain words of it are shown.
+fn site_of(marker: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(marker).ok()?;
+    let json: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let site = json["site"].as_str()?;
+    let plain = site.len() <= 64 && site.chars().all(|c| c.is_ascii_alphanumeric() || "-_. ".contains(c));
+    plain.then(|| site.to_owned())
 }

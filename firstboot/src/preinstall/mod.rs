@@ -13,6 +13,8 @@ use anyhow::{Context, Result};
 
 pub use answers::{Answers, answers};
 
+use marker::Installation;
+
 use crate::console::Console;
 use crate::facts::disks::{Disk, Source};
 use crate::files;
@@ -20,7 +22,7 @@ use crate::outcome::Class;
 use crate::region::{self, Payload};
 use crate::runner::Call;
 use crate::site::tables::{self, Tables};
-use crate::site::{DiskFilter, Site, Who};
+use crate::site::{Site, Who};
 use crate::system::System;
 
 /// Everything that the installer's own root, which is read-only, can't hold.
@@ -102,25 +104,40 @@ pub fn decide(system: &System, source: &Source, who: &Who, options: &Options) ->
         Tables { country: system.root.text(tables::COUNTRIES)?, zones: system.root.text(tables::ZONES)? };
     let mut answers = answers(&site, machine, who, &tables)?;
     let filter = machine.and_then(|machine| machine.disk.as_ref()).unwrap_or(&site.install.disk);
-    let (disk, table) = choose(source, filter)?;
-    for line in &table {
+    let disks = source.disks()?;
+    let installed = installed(system, &disks, &options.look)?;
+    let mut choice = choose::choose(&disks, filter);
+    name_installations(&mut choice.table, &disks, &installed);
+    for line in &choice.table {
         system.log.note(line);
     }
+    let disk = choice.disk()?.clone();
+    guards::guard(&disk, &disks)?;
+    let table = choice.table;
     let vgs = Call::new("vgs").args(["--noheadings", "--separator", ",", "-o", "vg_name,pv_name"]);
     let groups = guards::guard_groups(&disk, &system.runner.run(&vgs)?.stdout)?;
-    let markers = marker::find(system, &disk, &options.look)?;
-    guards::guard_installation(&disk, &markers, &payload.build_id, words.reinstall)?;
+    guards::guard_installation(&disk, &installed, &payload.build_id, words.reinstall)?;
     answers.disk = disk.path.to_string_lossy().into_owned();
     let countdown = words.countdown.unwrap_or(site.install.countdown);
     Ok(Decision { disk, groups, table, answers, countdown })
 }
 
-fn choose(source: &Source, filter: &DiskFilter) -> Result<(Disk, Vec<String>)> {
-    let disks = source.disks()?;
-    let choice = choose::choose(&disks, filter);
-    let disk = choice.disk()?;
-    guards::guard(disk, &disks)?;
-    Ok((disk.clone(), choice.table))
+/// What was installed before on any disk that nothing uses.
+fn installed(system: &System, disks: &[Disk], look: &Path) -> Result<Vec<(Disk, Vec<Installation>)>> {
+    let free = disks.iter().filter(|disk| disk.mounts.is_empty() && !disk.boot_medium);
+    let found = free.map(|disk| Ok((disk.clone(), marker::find(system, disk, look)?)));
+    found.filter(|found: &Result<(_, Vec<_>)>| !matches!(found, Ok((_, list)) if list.is_empty())).collect()
+}
+
+/// Names what was installed in the lines of the disks; line and disk stand at the same place.
+fn name_installations(table: &mut [String], disks: &[Disk], installed: &[(Disk, Vec<Installation>)]) {
+    for (line, disk) in table.iter_mut().zip(disks) {
+        for (_, list) in installed.iter().filter(|(carrier, _)| carrier.name == disk.name) {
+            let names: Vec<String> = list.iter().map(ToString::to_string).collect();
+            line.push_str("; carries the finished installation of ");
+            line.push_str(&names.join(" and "));
+        }
+    }
 }
 
 /// Does what was decided, after the countdown.

@@ -4,7 +4,9 @@ use super::decide::{LARGEST, SMALLEST, Wipe};
 use super::*;
 use crate::facts::disks::testing::{disk, member, partition, signature};
 use crate::facts::disks::{Contents, Partition};
+use crate::preinstall::choose::choose;
 use crate::signatures::{Kind, Signature};
+use crate::site::DiskFilter;
 
 mod table;
 
@@ -175,6 +177,7 @@ impl Dice {
             mounts: some(self, point),
             holders: some(self, "dm-0"),
             serial: Some(format!("S{}", self.roll(6))),
+            model: (self.roll(3) > 0).then(|| format!("M{}", self.roll(3))),
             partitions: (0..self.roll(2)).map(|_| partition("x1", self.signatures())).collect(),
             contents: if self.roll(12) == 0 {
                 Contents::Unreadable("EIO".into())
@@ -196,12 +199,16 @@ fn what_is_in_use_is_never_in_a_plan_that_writes() {
         let disks: Vec<Disk> = names.iter().map(|name| dice.disk(name)).collect();
         let begun: Vec<Begun> = disks.iter().filter(|_| dice.roll(4) == 0).map(Begun::of).collect();
         let wipe = WIPES[usize::try_from(dice.roll(3)).unwrap()];
-        let items = plan(&disks, &policy(wipe), &BTreeMap::new(), &begun);
+        let models = (0..dice.roll(3)).map(|_| format!("M{}", dice.roll(3))).collect::<Vec<_>>();
+        let policy = Policy { models: models.clone(), ..policy(wipe) };
+        let items = plan(&disks, &policy, &BTreeMap::new(), &begun);
         for item in items.iter().filter(|item| item.verdict == Verdict::Format) {
             formats += 1;
             let disk = &item.disk;
             let fit = !disk.in_use() && !disk.boot_medium && !disk.read_only && !disk.removable;
             assert!(fit, "seed {seed}: {disk:?}");
+            let wanted = models.is_empty() || disk.model.as_ref().is_some_and(|model| models.contains(model));
+            assert!(wanted, "seed {seed}: {models:?}: {disk:?}");
             for other in disks.iter().filter(|other| other.path != disk.path) {
                 assert_ne!(disk.serial, other.serial, "seed {seed}");
                 let groups =
@@ -217,4 +224,33 @@ fn what_is_in_use_is_never_in_a_plan_that_writes() {
         assert_eq!(given.len(), count, "seed {seed}: a name was given twice");
     }
     assert!(formats > 1000, "only {formats} disks were formatted: the generator makes none that may be");
+}
+
+/// The same for the disk that the installer clears: whatever the filter is, what is in use is not chosen. Volume groups and
+/// arrays alone may hold it; they are stopped first, or the refusal comes then.
+#[test]
+fn what_is_in_use_is_never_chosen_for_the_system() {
+    let mut chosen = 0;
+    for seed in 1..=20_000_u64 {
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let names = ["sda", "sdb", "nvme0n1", "sdd"];
+        let disks: Vec<Disk> = names.iter().map(|name| dice.disk(name)).collect();
+        let mut some = |text: String| (dice.roll(3) == 0).then_some(text);
+        let filter = DiskFilter {
+            path: some("/dev/sdb".into()),
+            serial: some("S3".into()),
+            model: some("M*".into()),
+            pick: some("smallest".into()).or_else(|| some("first".into())),
+            ..DiskFilter::default()
+        };
+        let Some(disk) = choose(&disks, &filter).disk else { continue };
+        chosen += 1;
+        let used =
+            disk.swap || !disk.mounts.is_empty() || disk.boot_medium || disk.read_only || disk.removable;
+        assert!(!used && disk.name != "nvme0n1", "seed {seed}: {disk:?}");
+        assert!(!matches!(disk.contents, Contents::Unreadable(_)), "seed {seed}: {disk:?}");
+        let twins = disks.iter().filter(|other| other.serial == disk.serial).count();
+        assert_eq!(twins, 1, "seed {seed}: {disk:?}");
+    }
+    assert!(chosen > 1000, "only {chosen} disks were chosen: the generator makes none that may be");
 }
