@@ -101,6 +101,11 @@ pub fn live_root(directory: &Path) -> PathBuf {
 
 /// Masters `tree` with isolinux and a hybrid MBR.
 pub fn master(directory: &Path, tree: &Path) -> PathBuf {
+    master_at(directory, tree, None)
+}
+
+/// The same, on a day in seconds since 1970 instead of today.
+pub fn master_at(directory: &Path, tree: &Path, day: Option<u64>) -> PathBuf {
     let image = directory.join("in.iso");
     let mut xorriso = Command::new("xorriso");
     xorriso
@@ -116,6 +121,12 @@ pub fn master(directory: &Path, tree: &Path) -> PathBuf {
         xorriso.args(["-boot_image", "isolinux", "dir=/boot/isolinux"]);
         xorriso.args(["-boot_image", "isolinux", "system_area=/usr/lib/ISOLINUX/isohdpfx.bin"]);
         xorriso.args(["-boot_image", "isolinux", "partition_table=on"]);
+    }
+    if let Some(day) = day {
+        xorriso.env("SOURCE_DATE_EPOCH", day.to_string());
+        for kind in ["b", "c"] {
+            xorriso.args(["-alter_date_r", kind, &format!("={day}"), "/", "--"]);
+        }
     }
     let output = xorriso.output().expect("xorriso is installed by ci/setup");
     let stderr = String::from_utf8_lossy(&output.stderr);
