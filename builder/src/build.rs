@@ -11,7 +11,7 @@ use crate::workplace::{self, Workplace};
 use crate::{
     binary, bootmenu, check, closure, copy, deb, family, firstboot_package, guard, packages, verify,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use cias_firstboot::interrupt::Interrupt;
 use cias_firstboot::outcome::Class;
 use cias_firstboot::region::{self, Payload};
@@ -20,6 +20,7 @@ use cias_firstboot::site;
 use serde::Serialize;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 /// The base system that the vendor's installer unpacks.
 const BASE: &str = "/proxmox/pve-base.tar";
@@ -160,7 +161,13 @@ fn steps(
         .context("reading the new image back, which is not what was wanted")?;
     phase.done();
     let mut phase = progress.phase("hash", made.size());
-    let (sha256_made, bytes) = copy::hash(&mut File::open(&work.image)?, interrupt, &mut phase)?;
+    let (sha256_made, bytes) = thread::scope(|scope| {
+        // What the disk has not written yet, it writes meanwhile.
+        let sync = scope.spawn(|| work.sync());
+        let hashed = copy::hash(&mut File::open(&work.image)?, interrupt, &mut phase);
+        sync.join().map_err(|_| anyhow!("the thread that syncs the image panicked"))??;
+        hashed
+    })?;
     phase.done();
     work.finish(&request.out, request.force, interrupt)?;
     Ok(Report { out: out.to_string(), bytes, sha256: sha256_made, build_id, source_sha256: sha256, warnings })
@@ -195,7 +202,10 @@ impl Checked {
 /// Does everything that the added packages need come with the image or with them?
 fn check_closure(image: &Image, debs: &[(String, Vec<u8>)]) -> Result<()> {
     let base = image.get(BASE).ok_or_else(|| Class::BadInput.error(format!("the image has no {BASE}")))?;
-    let base = closure::base_status(image.reader(base)?)?;
+    let base = match base.zisofs {
+        None => closure::base_status_in(image.stored(base))?,
+        Some(_) => closure::base_status(image.reader(base)?)?,
+    };
     let vendor: Vec<_> = image
         .children(plan::PACKAGES)
         .filter(|entry| Path::new(&entry.path).extension().is_some_and(|extension| extension == "deb"))

@@ -2,7 +2,7 @@
 //! ends the vendor's installation (docs/facts.md 3.5), so that is looked at before an image is made.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Seek};
 
 use anyhow::{Context, Result};
 use cias_firstboot::outcome::Class;
@@ -12,6 +12,9 @@ use crate::deb::control::{Paragraph, parse};
 
 /// The largest dpkg status file that is read, in bytes.
 const STATUS_LIMIT: u64 = 64 << 20;
+/// The first bytes of a gzip file: RFC 1952.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+const READING: &str = "reading the base system";
 
 /// Checks what `added` packages need against the base system, the image's own packages and each other. All that is
 /// missing comes in one error.
@@ -46,17 +49,28 @@ pub fn check(base: &[Paragraph], image: &[Paragraph], added: &[Paragraph]) -> Re
 /// The paragraphs of dpkg's status file inside the base system's tar, which may be packed with gzip.
 pub fn base_status(mut tar: impl Read) -> Result<Vec<Paragraph>> {
     let mut magic = [0; 2];
-    tar.read_exact(&mut magic).context("reading the base system")?;
+    tar.read_exact(&mut magic).context(READING)?;
     let whole = magic.chain(tar);
-    let plain: Box<dyn Read + '_> = if magic == [0x1f, 0x8b] {
-        Box::new(flate2::read::MultiGzDecoder::new(whole))
-    } else {
-        Box::new(whole)
-    };
+    let plain: Box<dyn Read + '_> =
+        if magic == GZIP { Box::new(flate2::read::MultiGzDecoder::new(whole)) } else { Box::new(whole) };
+    status_in(tar::Archive::new(plain).entries().context(READING)?)
+}
+
+/// The same of a tar in which files can be skipped, which spares reading all of it.
+pub fn base_status_in(mut tar: impl Read + Seek) -> Result<Vec<Paragraph>> {
+    let mut magic = [0; 2];
+    tar.read_exact(&mut magic).and_then(|()| tar.rewind()).context(READING)?;
+    if magic == GZIP {
+        return base_status(tar);
+    }
+    status_in(tar::Archive::new(tar).entries_with_seek().context(READING)?)
+}
+
+fn status_in<R: Read>(entries: tar::Entries<'_, R>) -> Result<Vec<Paragraph>> {
     let bad = || {
         Class::BadInput.error("the base system (/proxmox/pve-base.tar): found no dpkg status file in it, wanted a plain or gzip tar of Debian")
     };
-    for entry in tar::Archive::new(plain).entries().context("reading the base system")? {
+    for entry in entries {
         let Ok(entry) = entry else { return Err(bad()) };
         let path = entry.path_bytes();
         if path.strip_prefix(b"./").unwrap_or(&path) == b"var/lib/dpkg/status" {
@@ -168,6 +182,7 @@ fn shown(clause: &[Wish]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Cursor;
 
     fn world(text: &str) -> Vec<Paragraph> {
         parse(text)
@@ -227,7 +242,9 @@ mod tests {
         std::io::Write::write_all(&mut packed, &plain).unwrap();
         for bytes in [plain, packed.finish().unwrap()] {
             assert_eq!(base_status(&bytes[..]).unwrap().len(), 2);
+            assert_eq!(base_status_in(Cursor::new(&bytes)).unwrap().len(), 2);
         }
         assert_eq!(Class::of(&base_status(&[0; 2048][..]).unwrap_err()), Class::BadInput);
+        assert_eq!(Class::of(&base_status_in(Cursor::new([0; 2048])).unwrap_err()), Class::BadInput);
     }
 }

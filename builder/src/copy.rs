@@ -1,20 +1,32 @@
 //! Copies the source image while hashing it, as a reflink where the file system can.
+//!
+//! Reading and writing on one side and hashing on the other take about as long, so each has a thread; and the disk
+//! begins to write at once instead of at the last sync.
 
 use crate::progress::Phase;
 use crate::sums::Sums;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use cias_firstboot::interrupt::Interrupt;
+use rustix::fs::{Advice, fadvise};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{Read, Write};
+use std::num::NonZeroU64;
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
 
 /// Bytes per step: large enough to be quick, small enough to notice Ctrl-C soon.
 const STEP: usize = 1 << 20;
+/// Steps that may wait for the hash.
+const AHEAD: usize = 4;
+/// Whenever so many bytes have come, the disk begins to write them.
+const FLUSH: u64 = 32 << 20;
 
 /// Copies `source` into the new, empty `target`; returns the SHA-256 of what was read, in hex, and its length.
 ///
-/// With a reflink the bytes are shared and only read for the hash; both come from the same open file. `sums` sees all.
+/// With a reflink the bytes are shared, and the copy is read for the hash: nobody else can change it meanwhile. `sums`
+/// sees all.
 pub fn copy_and_hash(
     source: &Path,
     target: &File,
@@ -24,11 +36,32 @@ pub fn copy_and_hash(
 ) -> Result<(String, u64)> {
     let reading = || format!("reading {}", source.display());
     let mut input = File::open(source).with_context(reading)?;
-    let shared = rustix::fs::ioctl_ficlone(target, &input).is_ok();
-    let mut output = target;
-    consume(&mut input, reading, interrupt, phase, |bytes| {
-        sums.update(bytes);
-        if shared { Ok(()) } else { output.write_all(bytes).context("writing the copy of the image") }
+    let mut copy = target;
+    if rustix::fs::ioctl_ficlone(target, &input).is_ok() {
+        return consume(&mut copy, reading, interrupt, phase, |bytes| {
+            sums.update(bytes);
+            Ok(())
+        });
+    }
+    thread::scope(|scope| {
+        let (filled, ranges) = mpsc::channel();
+        scope.spawn(move || {
+            for at in ranges {
+                // No more than a hint: what is dropped from the cache is only what is written, so it starts that.
+                let _ = fadvise(target, at, NonZeroU64::new(FLUSH), Advice::DontNeed);
+            }
+        });
+        let (mut told, mut written) = (0, 0);
+        consume(&mut input, reading, interrupt, phase, |bytes| {
+            sums.update(bytes);
+            copy.write_all(bytes).context("writing the copy of the image")?;
+            written += bytes.len() as u64;
+            while written - told >= FLUSH {
+                filled.send(told).context("asking for the copy to be written")?;
+                told += FLUSH;
+            }
+            Ok(())
+        })
     })
 }
 
@@ -61,6 +94,7 @@ pub fn hash_bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// Reads all of `input` and shows it to `each`, while another thread hashes it.
 fn consume(
     input: &mut impl Read,
     reading: impl Fn() -> String,
@@ -68,24 +102,50 @@ fn consume(
     phase: &mut Phase,
     mut each: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<(String, u64)> {
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; STEP];
-    let mut total = 0;
+    thread::scope(|scope| {
+        let (full, filled) = mpsc::channel::<(Vec<u8>, usize)>();
+        let (free, freed) = mpsc::channel();
+        let hasher = scope.spawn(move || {
+            let mut hasher = Sha256::new();
+            for (buffer, count) in filled {
+                hasher.update(&buffer[..count]);
+                // Nobody wants it back any more at the end.
+                let _ = free.send(buffer);
+            }
+            hasher.finalize()
+        });
+        let panicked = || anyhow!("the thread that hashes panicked");
+        let (mut total, mut buffers) = (0, 0);
+        loop {
+            interrupt.check()?;
+            let mut buffer = if buffers < AHEAD {
+                buffers += 1;
+                vec![0; STEP]
+            } else {
+                freed.recv().map_err(|_| panicked())?
+            };
+            let count = fill(input, &mut buffer).with_context(&reading)?;
+            if count == 0 {
+                break;
+            }
+            each(&buffer[..count])?;
+            total += count as u64;
+            phase.add(count as u64);
+            full.send((buffer, count)).map_err(|_| panicked())?;
+        }
+        drop(full);
+        Ok((hex(&hasher.join().map_err(|_| panicked())?), total))
+    })
+}
+
+/// One read that a signal does not end.
+fn fill(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     loop {
-        interrupt.check()?;
-        let count = match input.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error).with_context(reading),
-        };
-        let bytes = &buffer[..count];
-        hasher.update(bytes);
-        each(bytes)?;
-        total += count as u64;
-        phase.add(count as u64);
+        match input.read(buffer) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
-    Ok((hex(&hasher.finalize()), total))
 }
 
 /// Lower-case hexadecimal digits.

@@ -85,6 +85,8 @@ fn arguments(plan: &Plan, source: &Image, dates: &Dates, image: &str, stage: &st
     let mut command = |words: &[&str]| args.extend(words.iter().map(|word| (*word).to_owned()));
     command(&["-no_rc", "-abort_on", "FAILURE", "-return_with", "FAILURE", "32", "-report_about", "WARNING"]);
     command(&["-iso_rr_pattern", "off", "-disk_pattern", "off"]);
+    // The image is synced at the end of the build; xorriso would wait for it and, by default, look once a second.
+    command(&["-stdio_sync", "off", "-pacifier", "interval=0.1"]);
     command(&["-dev", &format!("stdio:{image}")]);
     command(&["-boot_image", "any", "replay"]);
     command(&["-joliet", if source.volume().joliet { "on" } else { "off" }]);

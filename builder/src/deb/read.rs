@@ -10,8 +10,9 @@ use super::control::{Paragraph, parse};
 /// The largest control archive that is unpacked, in bytes; real ones have a few kilobytes.
 const LIMIT: u64 = 16 << 20;
 
-/// How much of a package is read to find its control archive, which comes first.
-const START: u64 = 4 << 20;
+/// How much of a package is read to find its control archive, which comes first: what nearly always is enough, and the
+/// most.
+const STARTS: [u64; 2] = [64 << 10, 4 << 20];
 
 /// The control paragraph of the package in `deb`; `name` is for errors.
 pub fn control(name: &str, deb: &[u8]) -> Result<Paragraph> {
@@ -19,10 +20,18 @@ pub fn control(name: &str, deb: &[u8]) -> Result<Paragraph> {
 }
 
 /// The control paragraph of a package that may be large, of which only the start is read.
-pub fn control_of(name: &str, deb: impl Read) -> Result<Paragraph> {
+pub fn control_of(name: &str, mut deb: impl Read) -> Result<Paragraph> {
     let mut start = Vec::new();
-    deb.take(START).read_to_end(&mut start).with_context(|| format!("reading {name}"))?;
-    find(name, &start, true)
+    let mut found = find(name, &start, true);
+    for bytes in STARTS {
+        let more = bytes - start.len() as u64;
+        deb.by_ref().take(more).read_to_end(&mut start).with_context(|| format!("reading {name}"))?;
+        found = find(name, &start, true);
+        if found.is_ok() {
+            break;
+        }
+    }
+    found
 }
 
 fn find(name: &str, deb: &[u8], start: bool) -> Result<Paragraph> {

@@ -3,7 +3,7 @@
 use super::source::Source;
 use super::{BLOCK, Extent, damaged};
 use anyhow::{Context, Result};
-use std::io::Read;
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
 /// Reads the stored bytes of a file. The extents were checked against the image when it was opened.
 #[derive(Clone)]
@@ -47,5 +47,18 @@ impl Read for Content<'_> {
             before += extent.bytes;
         }
         Ok(0)
+    }
+}
+
+impl Seek for Content<'_> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        let end = self.extents.iter().map(|extent| extent.bytes).sum();
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::Current(step) => self.position.checked_add_signed(step),
+            SeekFrom::End(step) => u64::checked_add_signed(end, step),
+        };
+        self.position = position.ok_or(ErrorKind::InvalidInput)?;
+        Ok(self.position)
     }
 }
