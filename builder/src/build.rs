@@ -91,7 +91,7 @@ fn steps(
     let checked = Checked::new(&source)?;
     check::fits(&loaded, &request.site, &source, &request.iso)?;
     let mut debs = packages::read_folders(&request.packages)?;
-    let own = firstboot_package::package(binary.clone(), env!("CARGO_PKG_VERSION"), checked.dates.epoch);
+    let own = firstboot_package::package(binary.clone(), env!("CARGO_PKG_VERSION"), checked.dates.epoch)?;
     debs.push((own.file_name(), own.write()?));
     check_closure(&source, &debs)?;
     let name = &loaded.site.site.cluster_name;

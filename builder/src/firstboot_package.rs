@@ -1,6 +1,9 @@
 //! The package `cias-firstboot`, which carries the node's program through the vendor's own installation.
 
 use crate::deb::{Content, Package};
+use anyhow::{Context, Result};
+use flate2::{Compression, GzBuilder};
+use std::io::Write;
 
 const SCRIPTS: [(&str, &str); 3] = [
     ("postinst", include_str!("../../overlay/debian/postinst")),
@@ -13,10 +16,40 @@ const INIT: [(&str, &str); 2] = [
     ("/etc/init.d/cias-provision", include_str!("../../overlay/init.d/cias-provision")),
 ];
 
+const MANUALS: [(&str, &str); 5] = [
+    ("cias", include_str!("../../docs/man/cias.8")),
+    ("cias-facts", include_str!("../../docs/man/cias-facts.8")),
+    ("cias-plan", include_str!("../../docs/man/cias-plan.8")),
+    ("cias-run", include_str!("../../docs/man/cias-run.8")),
+    ("cias-status", include_str!("../../docs/man/cias-status.8")),
+];
+
+/// The fields of the control file, with their continued lines.
+fn fields(control: &str) -> Vec<(String, String)> {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for line in control.lines() {
+        match (line.split_once(": "), fields.last_mut()) {
+            (_, Some((_, value))) if line.starts_with(' ') => *value = format!("{value}\n{line}"),
+            (Some((name, value)), _) => fields.push((name.to_owned(), value.to_owned())),
+            _ => {}
+        }
+    }
+    fields
+}
+
+/// As Debian wants its documents: compressed as far as it goes, without a date.
+fn compressed(text: &str) -> Result<Content> {
+    let mut encoder = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
+    encoder.write_all(text.as_bytes()).context("compressing a document")?;
+    Ok(Content::Bytes(encoder.finish().context("compressing a document")?))
+}
+
 /// The package around the static program `binary`, dated `epoch`.
-pub fn package(binary: Vec<u8>, version: &str, epoch: u64) -> Package {
+pub fn package(binary: Vec<u8>, version: &str, epoch: u64) -> Result<Package> {
     let control = include_str!("../../overlay/debian/control").replace("{{ version }}", version);
-    let fields: Vec<(&str, &str)> = control.lines().filter_map(|line| line.split_once(": ")).collect();
+    let fields = fields(&control);
+    let fields: Vec<(&str, &str)> =
+        fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let mut package = Package::new(epoch, &fields);
     package.add("/usr/sbin/cias-firstboot", 0o755, Content::Bytes(binary));
     package.add("/usr/sbin/cias", 0o777, Content::Link("cias-firstboot".into()));
@@ -31,14 +64,20 @@ pub fn package(binary: Vec<u8>, version: &str, epoch: u64) -> Package {
     for folder in ["/etc/cias", "/var/lib/cias", "/var/log/cias"] {
         package.add(folder, 0o700, Content::Folder);
     }
-    let copyright = "Apache-2.0; the text of the licence: /usr/share/common-licenses/Apache-2.0\n";
+    let copyright = include_str!("../../overlay/debian/copyright");
     package.add("/usr/share/doc/cias-firstboot/copyright", 0o644, Content::Bytes(copyright.into()));
+    let changelog = compressed(include_str!("../../overlay/debian/changelog"))?;
+    package.add("/usr/share/doc/cias-firstboot/changelog.gz", 0o644, changelog);
+    for (name, text) in MANUALS {
+        package.add(&format!("/usr/share/man/man8/{name}.8.gz"), 0o644, compressed(text)?);
+    }
+    package.add("/usr/share/man/man8/cias-firstboot.8.gz", 0o777, Content::Link("cias.8.gz".into()));
     package.conffiles = INIT.iter().map(|(path, _)| (*path).to_owned()).collect();
     package.conffiles.push("/etc/logrotate.d/cias-firstboot".into());
     for (name, text) in SCRIPTS {
         package.script(name, text);
     }
-    package
+    Ok(package)
 }
 
 #[cfg(test)]
@@ -47,7 +86,7 @@ mod tests {
 
     #[test]
     fn it_carries_the_program_and_its_boot_scripts() {
-        let package = package(Vec::new(), "0.1.0", 0);
+        let package = package(Vec::new(), "0.1.0", 0).unwrap();
         assert_eq!(package.file_name(), "cias-firstboot_0.1.0_amd64.deb");
         for path in [
             "/usr/sbin/cias-firstboot",
@@ -58,5 +97,12 @@ mod tests {
             assert!(package.files.contains_key(path), "{path}");
         }
         assert_eq!(package.files["/etc/cias"].mode, 0o700);
+        let (name, description) = package.control.last().unwrap();
+        assert!(
+            name == "Description" && description.contains("\n It runs at the first boot"),
+            "{description}"
+        );
+        let changelog = include_str!("../../overlay/debian/changelog");
+        assert!(changelog.starts_with(concat!("cias-firstboot (", env!("CARGO_PKG_VERSION"), ") ")));
     }
 }

@@ -6,6 +6,7 @@ mod guard;
 mod labels;
 mod links;
 mod one_node;
+mod package;
 mod power;
 mod probes;
 pub mod road;
@@ -133,6 +134,12 @@ pub const ALL: &[Scenario] = &[
         shows: "the boot loader goes to the chosen disk, the second of the firmware (probe 15)",
         ci: Ci::No,
         run: probes::two_disks,
+    },
+    Scenario {
+        name: "package",
+        shows: "the package passes lintian and is installed, upgraded, removed and purged by dpkg in the image's base system",
+        ci: Ci::Fresh,
+        run: package::package,
     },
     Scenario {
         name: "not-founder",
