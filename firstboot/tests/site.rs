@@ -139,6 +139,8 @@ fn the_index_names_every_site() {
         }
     }
     assert_eq!(listed, there);
+    let count = |kind: &str| listed.iter().filter(|name| name.starts_with(kind)).count();
+    assert!(count("bad/") >= 60 && count("good/") >= 8, "{} bad, {} good", count("bad/"), count("good/"));
 }
 
 #[test]

@@ -163,11 +163,15 @@ impl Findings {
             let start = text[..offset].rfind('\n').map_or(0, |at| at + 1);
             let end = text[offset..].find('\n').map_or(text.len(), |at| offset + at);
             let line = &text[start..end];
-            // Without its header a table's keys would all be unknown ones; without a line there is nothing to leave out.
-            if line.trim().is_empty() || line.trim_start().starts_with('[') {
+            if line.trim().is_empty() {
                 return None;
             }
-            let blank = " ".repeat(end - start);
+            // Without its header a table's keys would be another table's, so they are left out with it.
+            let next_header = || text[end..].find("\n[").map_or(text.len(), |at| end + at);
+            let end = if line.trim_start().starts_with('[') { next_header() } else { end };
+            // Lines and places of all that follows stay as they are.
+            let blank: String =
+                text[start..end].bytes().map(|b| if b == b'\n' { '\n' } else { ' ' }).collect();
             text.replace_range(start..end, &blank);
         }
         None

@@ -76,7 +76,7 @@ pub fn address(text: &str) -> Judged<Ipv4Addr> {
 
 /// An IPv4 network whose host bits are zero.
 pub fn network(text: &str) -> Judged<Network> {
-    let wanted = || "an IPv4 network such as 10.0.0.0/8".to_owned();
+    let wanted = || "an IPv4 network such as 10.0.0.0/8, with a prefix from 8 to 30".to_owned();
     let (base, prefix) = text.split_once('/').ok_or_else(wanted)?;
     let base: Ipv4Addr = base.parse().map_err(|_| wanted())?;
     let prefix = digits(prefix).filter(|bits| (8..=30).contains(bits)).ok_or_else(wanted)?;
@@ -233,7 +233,8 @@ pub fn mac(text: &str) -> Judged<String> {
         .collect();
     let good =
         parts.len() == 6 && parts.iter().all(Option::is_some) && parts[0].is_some_and(|first| first & 1 == 0);
-    good.then(|| text.to_ascii_lowercase()).ok_or_else(|| "a MAC address such as 52:54:00:12:34:56".into())
+    good.then(|| text.to_ascii_lowercase())
+        .ok_or_else(|| "a MAC address of one station, such as 52:54:00:12:34:56".into())
 }
 
 /// 32 bytes as 64 hexadecimal digits.

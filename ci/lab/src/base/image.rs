@@ -83,7 +83,8 @@ fn fill(shop: &Shop, parts: &Parts, tree: &Path) -> Result<()> {
     shop.shell(&format!("cd {shown} && rm -rf var/run run dev/* var/cache/apt/*.bin var/lib/apt/lists/* && mkdir -p var/run var/lib/xkb var/log target && ln -s var/run run"))?;
     // Wheezy's lvcreate zeroes the first 4 KiB and asks nothing; today's would ask about an older system's swap
     // (docs/facts.md 14).
-    let lvm = "backup { backup = 0\n archive = 0 }\nallocation { wipe_signatures_when_zeroing_new_lvs = 0 }\n";
+    let lvm =
+        "backup { backup = 0\n archive = 0 }\nallocation { wipe_signatures_when_zeroing_new_lvs = 0 }\n";
     put(tree, "/etc/lvm/lvmlocal.conf", 0o644, lvm)?;
     shop.shell(&format!(
         "cd {shown} && ln -sf /proc/mounts etc/mtab && ln -sf /tmp/resolv.conf etc/resolv.conf"

@@ -155,10 +155,11 @@ fn network(section: &Section) -> Net {
     };
     let gateway = address("gateway", [10, 0, 0, 254]);
     let dns = section.texts("dns", judge::address);
-    if dns.as_ref().is_some_and(|list| list.len() > 3) || section.is_empty_list("dns") {
+    let count = if section.is_empty_list("dns") { 0 } else { dns.as_ref().map_or(1, Vec::len) };
+    if !(1..=3).contains(&count) {
         section.note(
             "dns",
-            "a list of another length",
+            format!("a list of {count}"),
             "one to three addresses (the resolver reads no more)",
         );
     }
