@@ -11,16 +11,14 @@ use crate::workplace::{self, Workplace};
 use crate::{
     binary, bootmenu, check, closure, copy, deb, family, firstboot_package, guard, packages, verify,
 };
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use cias_firstboot::interrupt::Interrupt;
 use cias_firstboot::outcome::Class;
 use cias_firstboot::region::{self, Payload};
 use cias_firstboot::runner::Host;
 use cias_firstboot::site;
 use serde::Serialize;
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 /// The base system that the vendor's installer unpacks.
 const BASE: &str = "/proxmox/pve-base.tar";
@@ -51,8 +49,6 @@ pub struct Report {
     pub out: String,
     /// Its length.
     pub bytes: u64,
-    /// Its SHA-256.
-    pub sha256: String,
     /// Name of the build; a server that it installed carries it.
     pub build_id: String,
     /// SHA-256 of the vendor's image.
@@ -160,17 +156,8 @@ fn steps(
     verify::compare(&source, &made, &plan, &checked.boot, interrupt, &mut phase)
         .context("reading the new image back, which is not what was wanted")?;
     phase.done();
-    let mut phase = progress.phase("hash", made.size());
-    let (sha256_made, bytes) = thread::scope(|scope| {
-        // What the disk has not written yet, it writes meanwhile.
-        let sync = scope.spawn(|| work.sync());
-        let hashed = copy::hash(&mut File::open(&work.image)?, interrupt, &mut phase);
-        sync.join().map_err(|_| anyhow!("the thread that syncs the image panicked"))??;
-        hashed
-    })?;
-    phase.done();
     work.finish(&request.out, request.force, interrupt)?;
-    Ok(Report { out: out.to_string(), bytes, sha256: sha256_made, build_id, source_sha256: sha256, warnings })
+    Ok(Report { out: out.to_string(), bytes: made.size(), build_id, source_sha256: sha256, warnings })
 }
 
 /// What the probes said of a usable image.

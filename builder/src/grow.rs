@@ -7,10 +7,11 @@
 use crate::iso9660::{Image, Volume};
 use crate::plan::Plan;
 use anyhow::{Context, Result, anyhow};
-use cias_firstboot::files;
 use cias_firstboot::outcome::Class;
 use cias_firstboot::runner::{Call, Runner};
-use std::fs::{File, FileTimes};
+use std::fs::{FileTimes, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -71,10 +72,17 @@ pub fn stage(plan: &Plan, dates: &Dates, stage: &Path) -> Result<()> {
     let date = SystemTime::UNIX_EPOCH + Duration::from_secs(dates.epoch);
     for (index, added) in plan.added.iter().enumerate() {
         let path = stage.join(index.to_string());
-        files::write(&path, &added.bytes, 0o600)?;
-        File::open(&path)
-            .and_then(|file| file.set_times(FileTimes::new().set_accessed(date).set_modified(date)))
-            .with_context(|| format!("dating {}", path.display()))?;
+        // Not `files::write`: these live for a moment, and each sync would wait for the disk to write the copy, too.
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|mut file| {
+                file.write_all(&added.bytes)?;
+                file.set_times(FileTimes::new().set_accessed(date).set_modified(date))
+            })
+            .with_context(|| format!("writing {}", path.display()))?;
     }
     Ok(())
 }

@@ -40,7 +40,7 @@ fn run_build(args: BuildArgs) -> Result<()> {
     if args.json {
         return print_json(&report);
     }
-    println!("{}: {} bytes, SHA-256 {}, build {}", report.out, report.bytes, report.sha256, report.build_id);
+    println!("{}: {} bytes, build {}", report.out, report.bytes, report.build_id);
     Ok(())
 }
 

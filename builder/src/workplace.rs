@@ -81,14 +81,9 @@ impl Workplace {
         Ok(Self { folder, image, file, stage })
     }
 
-    /// Makes the image durable.
-    pub fn sync(&self) -> Result<()> {
-        self.file.sync_all().with_context(|| format!("syncing {}", self.image.display()))
-    }
-
     /// Makes the image durable and moves it to `out`, where without `force` nothing may be, also not since the start.
     pub fn finish(&self, out: &Path, force: bool, interrupt: &Interrupt) -> Result<()> {
-        self.sync()?;
+        self.file.sync_all().with_context(|| format!("syncing {}", self.image.display()))?;
         // The last moment: from now on there is a result.
         interrupt.check()?;
         let moved = if force { std::fs::rename(&self.image, out) } else { self.rename_if_free(out)? };

@@ -55,7 +55,7 @@ impl Package {
     pub fn new(epoch: u64, fields: &[(&str, &str)]) -> Self {
         let control = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (scripts, conffiles, files) = Default::default();
-        Self { control, scripts, conffiles, files, epoch, level: 9 }
+        Self { control, scripts, conffiles, files, epoch, level: 6 }
     }
 
     /// Adds a file, folder or link at the absolute `path`.

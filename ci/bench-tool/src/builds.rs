@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use cias_firstboot::files;
 
 use crate::line::{Goal, Line, Unit, median, range};
@@ -11,6 +11,7 @@ use crate::loops::{Loop, Mount, run};
 use crate::measure;
 use crate::site::Programs;
 use crate::standin::Standin;
+use crate::throttle::Throttle;
 
 const PART: &str = "build";
 
@@ -20,8 +21,8 @@ const COPY_GOAL: f64 = 1.3;
 const REFLINK_GOAL: f64 = 0.25;
 /// Peak memory of a build, in bytes.
 const MEMORY_GOAL: f64 = 64.0 * 1024.0 * 1024.0;
-/// Size of the file systems with reflinks: three images and room.
-const REFLINK_BYTES: u64 = 4 << 30;
+/// Size of a file system of its own: three images and room.
+const GROUND_BYTES: u64 = 4 << 30;
 
 /// What is measured in turn.
 const COPY: usize = 0;
@@ -109,47 +110,95 @@ pub fn plain(programs: &Programs, image: &Standin, work: &Path, rounds: usize) -
             .goal(Goal::Ratio(COPY_GOAL)),
         compared("full rewrite by xorriso, against the copy", &runs[REWRITE])?,
     ];
-    let peak = |runs: &[measure::Run]| {
-        #[allow(clippy::cast_precision_loss, reason = "memory in bytes stays far below 2^53")]
-        runs.iter().map(|run| run.peak as f64).fold(0.0, f64::max)
-    };
+    let peak = |runs: &[measure::Run]| runs.iter().map(|run| bytes(run.peak)).fold(0.0, f64::max);
     let most = peak(&runs[UNKNOWN]).max(peak(&runs[KNOWN]));
     lines.push(
         Line::new("memory", "peak memory of a build, its largest process", most, Unit::Bytes)
             .goal(Goal::Below(MEMORY_GOAL)),
     );
     ring.once(KNOWN)?;
-    let bytes = fs::metadata(&ring.out).context("reading the size of the new image")?.len();
+    let length = fs::metadata(&ring.out).context("reading the size of the new image")?.len();
     files::remove(&ring.out)?;
-    let added = bytes.saturating_sub(image.bytes);
-    #[allow(clippy::cast_precision_loss, reason = "an image's size stays far below 2^53")]
+    let added = length.saturating_sub(image.bytes);
     lines.push(
-        Line::new("size", "added extents: what the new image is longer", added as f64, Unit::Bytes)
-            .note(format!("{bytes} bytes instead of {}", image.bytes)),
+        Line::new("size", "added extents: what the new image is longer", bytes(added), Unit::Bytes)
+            .note(format!("{length} bytes instead of {}", image.bytes)),
     );
     Ok(lines)
 }
 
-/// On a file system that can share bytes, against a plain copy on the same one.
-pub fn reflink(
-    kind: &str,
+/// A file system of its own to build on, on a loop device.
+#[derive(Clone, Copy, Debug)]
+pub struct Ground {
+    /// Its kind, as in `mkfs.KIND`.
+    kind: &'static str,
+    /// Options of its mkfs, so that nothing is left to be written later.
+    options: &'static [&'static str],
+    /// Bytes per second that its disk takes; nothing for as many as this machine can.
+    rate: Option<u64>,
+    /// Can files share bytes on it?
+    shares: bool,
+}
+
+/// A disk as fast as a hard disk of today: the copy's time is then the disk's, not this machine's memory's.
+const DISK: Option<u64> = Some(200 << 20);
+const EXT4: Ground = Ground {
+    kind: "ext4",
+    options: &["-q", "-E", "lazy_itable_init=0,lazy_journal_init=0"],
+    rate: DISK,
+    shares: false,
+};
+const XFS: Ground = Ground { kind: "xfs", options: &["-q"], rate: None, shares: true };
+const BTRFS: Ground = Ground { kind: "btrfs", options: &["-q"], rate: None, shares: true };
+
+/// Where a copy is a copy, on a disk of limited speed.
+pub const DISKS: [Ground; 1] = [EXT4];
+/// Where a copy can be a reflink.
+pub const REFLINKS: [Ground; 4] = [XFS, BTRFS, Ground { rate: DISK, ..XFS }, Ground { rate: DISK, ..BTRFS }];
+
+/// On one ground, against a plain copy there.
+pub fn on(
+    ground: Ground,
     programs: &Programs,
     image: &Standin,
     work: &Path,
     rounds: usize,
 ) -> Result<Vec<Line>> {
-    let disk = Loop::new(&work.join(format!("{kind}.img")), REFLINK_BYTES)?;
-    run(&format!("mkfs.{kind}"), &["-q", &disk.device()])?;
+    let kind = ground.kind;
+    let disk = Loop::new(&work.join(format!("{kind}.img")), GROUND_BYTES)?;
+    run(&format!("mkfs.{kind}"), &[ground.options, &[&*disk.device()]].concat())?;
     let mount = Mount::new(&disk.device(), &work.join(kind))?;
     let iso = mount.point.join("vendor.iso");
     run("cp", &[&image.iso.to_string_lossy(), &iso.to_string_lossy()])?;
+    run("sync", &[])?;
+    let place = match ground.rate {
+        Some(rate) => format!("{kind}, {} MiB/s", rate >> 20),
+        None => kind.to_owned(),
+    };
+    let limit = ground.rate.map(|rate| Throttle::new(std::slice::from_ref(&disk), rate)).transpose()?;
     let ring = Ring::new(programs, &Standin { iso, ..image.clone() }, &mount.point);
     let runs = ring.rounds(&[COPY, UNKNOWN, KNOWN], rounds)?;
-    let copy = line(format!("plain copy (cp, fsync) on {kind}"), &runs[COPY])?;
+    drop(limit);
+    let copy = line(format!("{place}: plain copy (cp, fsync)"), &runs[COPY])?;
     let base = copy.figure.unwrap_or_default();
+    if let Some(rate) = ground.rate {
+        // Without this an ineffective limit would pass as a result for such a disk.
+        let least = bytes(image.bytes) / bytes(rate) * 0.8;
+        ensure!(
+            base >= least,
+            "the I/O controller has no effect: the copy took {base:.2} s, not {least:.2} s"
+        );
+    }
+    let (how, goal) = if ground.shares { ("reflink", REFLINK_GOAL) } else { ("build", COPY_GOAL) };
     let compared = |what: &str, runs: &[measure::Run]| {
-        let line = line(format!("build with reflink on {kind}, hash {what}"), runs)?;
-        Ok::<_, anyhow::Error>(line.against(base).goal(Goal::Ratio(REFLINK_GOAL)))
+        let line = line(format!("{place}: {how}, the source's hash {what}"), runs)?;
+        Ok::<_, anyhow::Error>(line.against(base).goal(Goal::Ratio(goal)))
     };
-    Ok(vec![copy.clone(), compared("unknown", &runs[UNKNOWN])?, compared("known", &runs[KNOWN])?])
+    let (unknown, known) = (compared("unknown", &runs[UNKNOWN])?, compared("known", &runs[KNOWN])?);
+    Ok(vec![copy, unknown, known])
+}
+
+#[allow(clippy::cast_precision_loss, reason = "memory and images stay far below 2^53 bytes")]
+fn bytes(count: u64) -> f64 {
+    count as f64
 }

@@ -110,10 +110,13 @@ fn bench(cli: &Cli) -> Result<()> {
     };
     if wanted(Part::Build) {
         add(builds::plain(&programs, &image, &work, cli.rounds)?);
+        for ground in builds::DISKS {
+            add(builds::on(ground, &programs, &image, &work, cli.rounds)?);
+        }
     }
     if wanted(Part::Reflink) {
-        for kind in ["xfs", "btrfs"] {
-            add(builds::reflink(kind, &programs, &image, &work, cli.rounds)?);
+        for ground in builds::REFLINKS {
+            add(builds::on(ground, &programs, &image, &work, cli.rounds)?);
         }
     }
     if wanted(Part::Quick) {
