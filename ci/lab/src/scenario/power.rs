@@ -1,5 +1,6 @@
 //! Power cuts: QEMU is killed at moments that a seed chooses, and the server is switched on again.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -29,10 +30,21 @@ struct Stage {
     name: &'static str,
     /// The disks are made slow at this line.
     from: &'static str,
-    /// The journal is at work from this line on, and the moment may come.
-    begun: &'static str,
+    /// From then on the moment may come.
+    begun: Begun,
+    /// What it says when it does something.
+    step: &'static str,
     /// And it is done when this line stands there.
     until: &'static str,
+}
+
+/// How one sees that a stage is at work.
+#[derive(Clone, Copy)]
+enum Begun {
+    /// By a line on the console.
+    Line(&'static str),
+    /// By the first bytes on a disk that was blank: what runs in runlevel 2 is shown only when it has ended.
+    Written(&'static str),
 }
 
 /// Operations that a disk does in a second while the moment is awaited.
@@ -43,7 +55,8 @@ pub fn identity(lab: &Lab) -> Result<()> {
     let stage = Stage {
         name: "identity",
         from: "Mounting local filesystems...done",
-        begun: "cias: step 1 of 10",
+        begun: Begun::Line("cias: step 1 of 10"),
+        step: "cias: step ",
         until: "(founder, 10.254.0.1): pending",
     };
     cut(lab, "power-cut-identity", &stage)
@@ -54,7 +67,8 @@ pub fn disks(lab: &Lab) -> Result<()> {
     let stage = Stage {
         name: "provision",
         from: "INIT: Entering runlevel: 2",
-        begun: "cias: step 2 of 2: bring up the data disks",
+        begun: Begun::Written("DATA1"),
+        step: "cias: step 2 of 2",
         until: "(founder, 10.254.0.1): done",
     };
     cut(lab, "power-cut-disks", &stage)
@@ -88,7 +102,7 @@ fn cut(lab: &Lab, name: &str, stage: &Stage) -> Result<()> {
             let said = status.contains("after power loss") && console.contains("after power loss");
             // What it printed may lag behind what it did, so the stage may have been at its end.
             let ended =
-                !console.contains(stage.begun) && !console.contains(&format!("{}: resumed", stage.name));
+                !console.contains(stage.step) && !console.contains(&format!("{}: resumed", stage.name));
             ensure!(said || ended, "`cias status` does not say that power was lost:\n{status}\n{console}");
         }
         drop(guest);
@@ -118,7 +132,16 @@ fn undisturbed(lab: &Lab, name: &str, stage: &Stage) -> Result<(String, Duration
 fn reach(road: &Road, guest: &mut Guest, stage: &Stage) -> Result<()> {
     guest.wait_for(stage.from, BOOT)?;
     guest.slow_disks(road.machine.disks.len(), SLOW)?;
-    guest.wait_for(stage.begun, BOOT)
+    match stage.begun {
+        Begun::Line(line) => guest.wait_for(line, BOOT),
+        Begun::Written(serial) => {
+            let image = road.disk(serial)?.to_owned();
+            guest.wait(&format!("byte on {serial}"), BOOT, |_| {
+                let written = std::fs::metadata(&image).context("looking at a disk")?.blocks() > 0;
+                Ok(written.then_some(()))
+            })
+        }
+    }
 }
 
 /// While the vendor's installer runs, twice at a moment of the seed's, and once right after the marker was written. The
