@@ -150,6 +150,7 @@ pub fn install(lab: &Lab) -> Result<()> {
     const NAME: &str = "power-cut-install";
     let seed = seed()?;
     let road = Road::prepare(lab, NAME, FOUNDER, |_| ())?;
+    road.put_foreign_data()?;
     let mut finished = false;
     for round in 0..2 {
         let mut guest = road.boot_image()?;
