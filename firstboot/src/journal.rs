@@ -200,14 +200,19 @@ pub fn read(root: &Sysroot) -> Result<Option<State>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         result => result.with_context(|| format!("reading {FILE}"))?,
     };
-    let state: State = serde_json::from_slice(&bytes).with_context(|| format!("reading {FILE}"))?;
+    parse(&bytes).map(Some)
+}
+
+/// The journal that those bytes are.
+pub fn parse(bytes: &[u8]) -> Result<State> {
+    let state: State = serde_json::from_slice(bytes).with_context(|| format!("reading {FILE}"))?;
     if state.schema != SCHEMA {
         return Err(Class::BadInput.error(format!(
             "{FILE}: schema: found {}, wanted {SCHEMA}: it is another version's, use that version of cias-firstboot",
             state.schema
         )));
     }
-    Ok(Some(state))
+    Ok(state)
 }
 
 /// The right to change the journal: holds its lock until dropped.
