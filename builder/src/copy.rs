@@ -23,9 +23,13 @@ const AHEAD: usize = 4;
 /// Whenever so many bytes have come, the disk begins to write them.
 const FLUSH: u64 = 32 << 20;
 
-/// Copies `source` into the new, empty `target`; returns the SHA-256 of what was read, in hex, and its length.
-///
-/// With a reflink the bytes are shared, and the copy is read for the hash: nobody else can change it meanwhile. `sums`
+/// Makes the new, empty `target` share all bytes of `source`, where the file system can.
+pub fn share(source: &Path, target: &File) -> Result<bool> {
+    let input = File::open(source).with_context(|| format!("reading {}", source.display()))?;
+    Ok(rustix::fs::ioctl_ficlone(target, input).is_ok())
+}
+
+/// Copies `source` into the new, empty `target`; returns the SHA-256 of what was read, in hex, and its length. `sums`
 /// sees all.
 pub fn copy_and_hash(
     source: &Path,
@@ -37,12 +41,6 @@ pub fn copy_and_hash(
     let reading = || format!("reading {}", source.display());
     let mut input = File::open(source).with_context(reading)?;
     let mut copy = target;
-    if rustix::fs::ioctl_ficlone(target, &input).is_ok() {
-        return consume(&mut copy, reading, interrupt, phase, |bytes| {
-            sums.update(bytes);
-            Ok(())
-        });
-    }
     thread::scope(|scope| {
         let (filled, ranges) = mpsc::channel();
         scope.spawn(move || {
@@ -68,6 +66,22 @@ pub fn copy_and_hash(
 /// SHA-256 of all that `input` gives, in hex, and its length.
 pub fn hash(input: &mut impl Read, interrupt: &Interrupt, phase: &mut Phase) -> Result<(String, u64)> {
     consume(input, || "reading the image".to_owned(), interrupt, phase, |_| Ok(()))
+}
+
+/// Shows all that `input` gives to `sums`; returns its length.
+pub fn sum(input: &mut impl Read, sums: &mut Sums, interrupt: &Interrupt, phase: &mut Phase) -> Result<u64> {
+    let mut buffer = vec![0; STEP];
+    let mut total = 0;
+    loop {
+        interrupt.check()?;
+        let count = fill(input, &mut buffer).context("reading the copy of the image")?;
+        if count == 0 {
+            return Ok(total);
+        }
+        sums.update(&buffer[..count]);
+        total += count as u64;
+        phase.add(count as u64);
+    }
 }
 
 /// As [`hash`], while `sums` sees all.

@@ -48,6 +48,12 @@ pub struct Phase {
 }
 
 impl Phase {
+    /// A phase that shows nothing, for what is done beside another one.
+    pub fn silent() -> Self {
+        let (name, bar) = ("", ProgressBar::hidden());
+        Self { name, bar, started: Instant::now(), bytes: 0, plain: false }
+    }
+
     /// Counts `bytes` more.
     pub fn add(&mut self, bytes: u64) {
         self.bytes += bytes;

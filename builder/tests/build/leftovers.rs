@@ -213,7 +213,7 @@ fn what_is_staged_is_for_us_alone() {
 }
 
 /// Whether this test may mount; says so if not.
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     let root = fs::metadata("/proc/self").unwrap().uid() == 0;
     if !root {
         println!("skipped: mounting needs root");
@@ -222,7 +222,7 @@ fn is_root() -> bool {
 }
 
 /// Runs lines of shell in a mount namespace of their own, so that no mount outlives them, with `builder` as a function.
-fn in_namespace(bench: &Bench, lines: &str) -> String {
+pub fn in_namespace(bench: &Bench, lines: &str) -> String {
     let builder = env!("CARGO_BIN_EXE_cias-builder");
     let script = format!("set -eu\nbuilder() {{ {builder} {} \"$@\"; }}\n{lines}", ARGS.join(" "));
     let mut child = Command::new("unshare")

@@ -6,6 +6,7 @@ mod bench;
 mod common;
 mod image;
 mod leftovers;
+mod reflink;
 mod refusals;
 mod repeat;
 mod verify;
