@@ -194,7 +194,7 @@ impl Ready<'_> {
         // The guard carries the build's name, so the name is made from what is known of all else.
         let draft = Manifest::new(&described, tools, &plan, &checked.overwritten).to_bytes()?;
         let build_id = manifest::build_id(&loaded.site.secrets.key, &draft)?;
-        let menu = plan::menu_text(&source, &checked.boot)?;
+        let menu = plan::menu_text(source, &checked.boot)?;
         let guard = guard::image(*runner, source, &checked.boot, &menu, &build_id, &work.stage)?;
         plan.add(&checked.boot.resolve(bootmenu::GUARD), 0o644, guard);
         plan.add(&guard::medium(&build_id), 0o644, Vec::new());

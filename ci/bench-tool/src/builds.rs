@@ -45,7 +45,8 @@ impl Ring<'_> {
     /// One run of one kind, from a clean start: no output, nothing left to be written, the source in the cache.
     fn once(&self, kind: usize) -> Result<measure::Run> {
         files::remove(&self.out)?;
-        run("sync", &[])?;
+        let folder = self.out.parent().unwrap_or(Path::new("."));
+        run("sync", &["--file-system", &folder.to_string_lossy()])?;
         let (source, out) = (self.image.iso.to_string_lossy(), self.out.to_string_lossy());
         let (site, node) = (self.programs.site.to_string_lossy(), self.programs.node.to_string_lossy());
         let shell = Path::new("sh");

@@ -128,6 +128,7 @@ fn bench(cli: &Cli) -> Result<()> {
     if wanted(Part::Parallel) {
         add(parallel::lines(&site, &work));
     }
+    report.machine.push(("load average after", report::load()?));
     let json = report.json()?;
     files::write(&work.with_extension("json"), &json, 0o644)?;
     if cli.json {

@@ -45,11 +45,18 @@ pub fn machine(work: &Path) -> Result<Vec<(&'static str, String)>> {
         ("date", run("date", &["--utc", "+%Y-%m-%d"])?.trim().to_owned()),
         ("processor", format!("{}, {cores} cores, {sha} SHA extensions", value(&cpu, "model name"))),
         ("memory", format!("{:.1} GiB", mebibytes(kib * 1024) / 1024.0)),
+        ("load average before (1, 5 and 15 minutes)", load()?),
         ("kernel", read("/proc/sys/kernel/osrelease")?.trim().to_owned()),
         ("file system of the work folder", kind.trim().to_owned()),
         ("xorriso", version("xorriso")?),
         ("e2fsprogs", version("e2fsprogs")?),
     ])
+}
+
+/// What else ran in the last minutes, in processes that wanted a processor.
+pub fn load() -> Result<String> {
+    let text = fs::read_to_string("/proc/loadavg").context("reading /proc/loadavg")?;
+    Ok(text.split(' ').take(3).collect::<Vec<_>>().join(", "))
 }
 
 impl Report {
