@@ -34,6 +34,13 @@ fn dpkg_reads_it_and_everything_belongs_to_root() {
     let path = folder.path().join("demo.deb");
     std::fs::write(&path, package().write().unwrap()).unwrap();
     let deb = path.to_str().unwrap();
+    // By number: dpkg goes by names first, and a root without them by numbers.
+    for archive in ["--fsys-tarfile", "--ctrl-tarfile"] {
+        let line = format!("dpkg-deb {archive} \"$0\" | tar --numeric-owner -tvf -");
+        let listed = output("sh", &["-c", &line, deb]);
+        let foreign: Vec<&str> = listed.lines().filter(|line| !line.contains(" 0/0 ")).collect();
+        assert!(!listed.is_empty() && foreign.is_empty(), "{archive}: {foreign:?}");
+    }
     assert_eq!(output("ar", &["t", deb]), "debian-binary\ncontrol.tar.gz\ndata.tar.gz\n");
     assert_eq!(
         output("dpkg-deb", &["-f", deb, "Package", "Installed-Size"]),
