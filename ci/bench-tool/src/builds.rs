@@ -93,7 +93,9 @@ fn seconds(runs: &[measure::Run]) -> Vec<f64> {
 fn line(what: String, runs: &[measure::Run]) -> Result<Line> {
     let figures = seconds(runs);
     let middle = median(&figures).with_context(|| format!("measuring {what}"))?;
-    Ok(Line::new(PART, what, middle, Unit::Seconds).note(range(&figures, Unit::Seconds)))
+    let cpu = median(&runs.iter().map(|run| run.cpu).collect::<Vec<_>>()).unwrap_or_default();
+    let remark = format!("{}, {cpu:.2} s of processor time", range(&figures, Unit::Seconds));
+    Ok(Line::new(PART, what, middle, Unit::Seconds).note(remark))
 }
 
 /// On the work folder's own file system, as plain copies; also the memory of a build and what it adds.

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use serde::{Deserialize, Serialize};
 
 /// What one run took.
@@ -16,6 +17,8 @@ use serde::{Deserialize, Serialize};
 pub struct Run {
     /// From its start to its end, in seconds.
     pub seconds: f64,
+    /// Processor time of the command and of all that it waited for, in seconds.
+    pub cpu: f64,
     /// Peak resident memory of the command or the largest process that it waited for, in bytes.
     pub peak: u64,
     /// Exit code, or -1 after a signal.
@@ -33,7 +36,12 @@ pub fn child(command: &[String]) -> Result<()> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("reading the command's memory")?;
     // Linux counts in KiB: getrusage(2).
     let peak = u64::try_from(usage.max_rss()).context("reading the command's memory")? * 1024;
-    let run = Run { seconds, peak, code: status.code().unwrap_or(-1) };
+    let cpu = [usage.user_time(), usage.system_time()].map(|time| {
+        #[allow(clippy::cast_precision_loss, reason = "microseconds of a run stay far below 2^53")]
+        let seconds = time.num_microseconds() as f64 / 1e6;
+        seconds
+    });
+    let run = Run { seconds, cpu: cpu.iter().sum(), peak, code: status.code().unwrap_or(-1) };
     println!("{}", serde_json::to_string(&run).context("writing the figures")?);
     Ok(())
 }
