@@ -158,7 +158,11 @@ fn a_disk_with_an_installed_system_is_never_a_data_disk() {
         machine.unmount_all();
         let before = machine.fingerprint("eda");
         let (todo, warnings) = boot(&machine, &site);
-        assert_eq!((todo.is_empty(), machine.fingerprint("eda") == before), (kept, kept), "{name}: {todo:?}");
+        assert_eq!(
+            (todo.is_empty(), machine.fingerprint("eda") == before),
+            (kept, kept),
+            "{name}: {todo:?} {warnings:?}"
+        );
         let named = warnings.iter().any(|line| line.contains("the finished installation of the build ffff"));
         assert_eq!(named, kept, "{warnings:?}");
     }
