@@ -6,9 +6,8 @@
 mod loops;
 
 use std::fs;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 
 use cias_firstboot::console::Console;
 use cias_firstboot::disks::DataDisks;
@@ -17,45 +16,31 @@ use cias_firstboot::region::{self, Payload};
 use cias_firstboot::site::{self, Who};
 use cias_firstboot::step::Step;
 use loops::{Machine, put, put_signature, put_table};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
-const KILLED: i32 = 9;
+/// What the shell makes of signal 9.
+const KILLED: i32 = 128 + 9;
 /// Where a child finds the machine.
 const ROOT: &str = "CIAS_TEST_ROOT";
 const FSTAB: &str = "/dev/pve/root / ext3 errors=remount-ro 0 1\n";
 
-/// Runs the ignored test `name` of this program, which works on `machine` and may be killed.
-fn child(machine: &Machine, name: &str, point: Option<usize>) -> ExitStatus {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+/// Runs the ignored test `name` of this program, which works on `machine` and may be killed; returns what it said, too.
+///
+/// A power cut ends commands, too. The shell is the first process of a namespace, and all that its child started is killed
+/// and gone when it ends; the child itself could not be killed from inside if it were the first.
+fn child(machine: &Machine, name: &str, point: Option<usize>) -> (Option<i32>, String) {
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child", "sh", "-c", "\"$@\"; exit $?", "sh"]);
+    command.arg(std::env::current_exe().unwrap());
     command.args(["--exact", name, "--ignored", "--test-threads=1"]).env(ROOT, machine.root());
     match point {
         Some(point) => command.env("CIAS_FAILPOINT", format!("#{point}")),
         None => command.env("CIAS_FAILPOINT_LIST", machine.root().join("points")),
     };
-    let status = command.stdout(std::process::Stdio::null()).status().unwrap();
-    end_orphans(machine);
+    let output = command.output().unwrap();
     machine.unmount_all();
-    status
-}
-
-/// Ends commands that outlived their parent: after a power cut there are none.
-fn end_orphans(machine: &Machine) {
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(id) = entry.file_name().to_string_lossy().parse() else { continue };
-        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        let ours = line.starts_with("mkfs.ext3 ")
-            && machine.names().iter().any(|name| line.trim_end().ends_with(machine.device(name)));
-        if ours {
-            let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
-            while entry.path().join("exe").read_link().is_ok() {
-                std::thread::yield_now();
-            }
-        }
-    }
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Counts the points of `name` in an undisturbed run on a machine of `make`, then cuts at each of them on a machine of its
@@ -70,7 +55,8 @@ fn cut_everywhere(
         return;
     }
     let whole = make();
-    assert!(child(&whole, name, None).success());
+    let (status, said) = child(&whole, name, None);
+    assert_eq!(status, Some(0), "{said}");
     let wanted = state(&whole);
     let points = fs::read_to_string(whole.root().join("points")).unwrap().lines().count();
     assert!(points >= least, "only {points} points were reached");
@@ -84,9 +70,10 @@ fn cut_everywhere(
                         break;
                     }
                     let machine = make();
-                    let cut = child(&machine, name, Some(point));
-                    assert_eq!(cut.signal(), Some(KILLED), "the power did not go at point {point}");
-                    assert!(child(&machine, name, None).success(), "the start after point {point} failed");
+                    let (cut, said) = child(&machine, name, Some(point));
+                    assert_eq!(cut, Some(KILLED), "the power did not go at point {point}: {said}");
+                    let (next, said) = child(&machine, name, None);
+                    assert_eq!(next, Some(0), "the start after point {point} failed: {said}");
                     assert_eq!(state(&machine), wanted, "after the power went at point {point}");
                 }
             });

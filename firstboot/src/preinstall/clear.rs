@@ -19,6 +19,10 @@ use crate::system::System;
 /// How often the kernel is asked to read the partition table again; udev may hold a partition open for a moment.
 const ATTEMPTS: u32 = 10;
 
+/// Between two attempts. A command that another thread starts at this moment has our open disk, too, until it runs, and
+/// nothing tells when that is.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Stops the volume groups `groups`, all of which lie on this disk alone, and the arrays on it.
 pub fn deactivate(system: &System, disk: &Disk, groups: &[String]) -> Result<()> {
     for group in groups {
@@ -102,6 +106,7 @@ fn forget_partitions(system: &System, disk: &Disk) -> Result<()> {
             Ok(_) => return Ok(()),
             Err(error) => last = Some(error),
         }
+        std::thread::sleep(PAUSE);
     }
     Err(last.unwrap_or_else(|| anyhow::anyhow!("no attempt was made")))
         .with_context(|| format!("having the kernel forget the partitions of {}", disk.path.display()))
