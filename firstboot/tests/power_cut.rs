@@ -25,6 +25,23 @@ fn power_may_go_at_any_point() {
         .filter(|line| line.ends_with("before") || line.ends_with("after"))
         .count();
     assert!(points > 60, "only {points} points were reached");
+    // The stand-ins write their calls into the same list: each stands between its own two points.
+    let calls = whole.read("calls");
+    let lines: Vec<&str> = calls.lines().collect();
+    let mut commands = 0;
+    for (at, line) in
+        lines.iter().enumerate().filter(|(_, line)| !line.ends_with("before") && !line.ends_with("after"))
+    {
+        let program = line.split(' ').next().unwrap();
+        let around = (lines[at - 1].to_owned(), lines[at + 1].to_owned());
+        assert_eq!(
+            around,
+            (format!("command {program} before"), format!("command {program} after")),
+            "{line}"
+        );
+        commands += 1;
+    }
+    assert!(commands > 3, "only {commands} commands were run");
     for point in 1..=points {
         let node = Node::new("fresh-node", PIN);
         let cut = node.cias(&["run"], &[("CIAS_FAILPOINT", &format!("#{point}"))]);

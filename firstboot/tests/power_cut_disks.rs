@@ -29,13 +29,13 @@ const FSTAB: &str = "/dev/pve/root / ext3 errors=remount-ro 0 1\n";
 ///
 /// A power cut ends commands, too. The shell is the first process of a namespace, and all that its child started is killed
 /// and gone when it ends; the child itself could not be killed from inside if it were the first.
-fn child(machine: &Machine, name: &str, point: Option<usize>) -> (Option<i32>, String) {
+fn child(machine: &Machine, name: &str, point: Option<&str>) -> (Option<i32>, String) {
     let mut command = Command::new("unshare");
     command.args(["--pid", "--fork", "--kill-child", "sh", "-c", "\"$@\"; exit $?", "sh"]);
     command.arg(std::env::current_exe().unwrap());
     command.args(["--exact", name, "--ignored", "--test-threads=1"]).env(ROOT, machine.root());
     match point {
-        Some(point) => command.env("CIAS_FAILPOINT", format!("#{point}")),
+        Some(point) => command.env("CIAS_FAILPOINT", point),
         None => command.env("CIAS_FAILPOINT_LIST", machine.root().join("points")),
     };
     let output = command.output().unwrap();
@@ -58,19 +58,22 @@ fn cut_everywhere(
     let (status, said) = child(&whole, name, None);
     assert_eq!(status, Some(0), "{said}");
     let wanted = state(&whole);
-    let points = fs::read_to_string(whole.root().join("points")).unwrap().lines().count();
-    assert!(points >= least, "only {points} points were reached");
-    let next = std::sync::atomic::AtomicUsize::new(1);
+    let text = fs::read_to_string(whole.root().join("points")).unwrap();
+    let count = text.lines().count();
+    assert!(count >= least, "only {count} points were reached");
+    // By number, and by name: disks are formatted at the same time, so that a number is not always the same point.
+    let names: std::collections::BTreeSet<&str> = text.lines().collect();
+    let points: Vec<String> =
+        (1..=count).map(|number| format!("#{number}")).chain(names.into_iter().map(str::to_owned)).collect();
+    let folder = whole.root().to_str().unwrap();
+    let next = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                loop {
-                    let point = next.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                    if point > points {
-                        break;
-                    }
+                while let Some(point) = points.get(next.fetch_add(1, std::sync::atomic::Ordering::SeqCst)) {
                     let machine = make();
-                    let (cut, said) = child(&machine, name, Some(point));
+                    let here = point.replace(folder, machine.root().to_str().unwrap());
+                    let (cut, said) = child(&machine, name, Some(&here));
                     assert_eq!(cut, Some(KILLED), "the power did not go at point {point}: {said}");
                     let (next, said) = child(&machine, name, None);
                     assert_eq!(next, Some(0), "the start after point {point} failed: {said}");
