@@ -19,9 +19,10 @@ const SEED: &str = "CIAS_LAB_SEED";
 /// Cuts in one scenario.
 const ROUNDS: u32 = 2;
 
-/// What a node looks like when it is done, but for random numbers: names, network, which disk is mounted where.
+/// What a node looks like when it is done, but for random numbers: names, network, which disk is mounted where. `look` is the
+/// empty folder at which a half-made file system was mounted for a look.
 const STATE: &str = "cd /etc; md5sum hostname hosts network/interfaces udev/rules.d/70-persistent-net.rules resolv.conf mailname postfix/main.cf; \
-    sed 's/UUID=[^ ]*/UUID/' fstab; mount | grep ' on /data/' | sort; blkid -s TYPE -s LABEL /dev/vd[a-z] | sort; ls -A /data/*; ls /var/lib/cias; \
+    sed 's/UUID=[^ ]*/UUID/' fstab; mount | grep ' on /data/' | sort; blkid -s TYPE -s LABEL /dev/vd[a-z] | sort; ls -A /data/*; ls -I look /var/lib/cias; \
     sort -u /var/lib/pve-cluster/started-as; cat /sys/class/net/bond0/bonding/slaves; ls /sys/class/net/vmbr0/brif";
 
 /// A stage, as its lines on the console show it.
