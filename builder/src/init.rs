@@ -1,5 +1,6 @@
 //! `cias-builder init`: a commented site file with fresh secrets.
 
+use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -17,12 +18,12 @@ const CARE: &str = "# It holds secrets: keep it at mode 0600, and keep a copy wh
 const HASH_NOTE: &str = "# $6$ or $5$, as `openssl passwd -6` makes it";
 
 /// Arguments of `init`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct InitArgs {
     /// Where the site file goes
     #[arg(long, value_name = "FILE", default_value = "site.toml")]
     pub out: PathBuf,
-    /// Put all secrets into a second file of this name beside the site file
+    /// Put all secrets into a second file of this name, in the folder of the site file
     #[arg(long, value_name = "NAME")]
     pub secrets: Option<String>,
     /// Root's password as a $6$ or $5$ hash; `openssl passwd -6` makes one
@@ -42,6 +43,14 @@ pub struct InitArgs {
     pub force: bool,
 }
 
+impl fmt::Debug for InitArgs {
+    /// Without the hash.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { out: file, secrets, .. } = self;
+        out.debug_struct("InitArgs").field("out", file).field("secrets", secrets).finish_non_exhaustive()
+    }
+}
+
 /// What only the user knows. Nothing is an empty text, and `check` names it.
 #[derive(Default)]
 struct Given {
@@ -54,7 +63,9 @@ struct Given {
 /// Writes the file, and the second one if it is wanted; what is neither given nor asked for stays empty.
 pub fn init(args: &InitArgs) -> Result<()> {
     let shown = args.out.display();
-    let second = args.secrets.as_ref().map(|name| args.out.with_file_name(name));
+    let name =
+        args.secrets.as_ref().map(|name| judged("--secrets", name, |name| site::beside(&args.out, name)));
+    let second = name.transpose()?.map(|name| args.out.with_file_name(name));
     for file in std::iter::once(&args.out).chain(&second) {
         if file.symlink_metadata().is_ok() && !args.force {
             return Err(Class::Refused.error(format!(
@@ -85,7 +96,11 @@ pub fn init(args: &InitArgs) -> Result<()> {
 fn given(args: &InitArgs) -> Result<Given> {
     let asks = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     let hash = match &args.password_hash {
-        Some(hash) => judged("--password-hash", hash, site::values::password_hash)?,
+        Some(hash) => site::values::password_hash(hash).map_err(|wanted| {
+            // Who gives a password instead has it in the shell's history already; let it go no further.
+            Class::BadInput
+                .error(format!("--password-hash: found something else (not shown), wanted {wanted}"))
+        })?,
         None if asks => ask_password()?,
         None => String::new(),
     };
@@ -141,7 +156,9 @@ fn fill(template: &str, values: &[(&str, &str)]) -> String {
 }
 
 fn judged(option: &str, text: &str, judge: impl Fn(&str) -> Result<String, String>) -> Result<String> {
-    judge(text).map_err(|wanted| Class::BadInput.error(format!("{option}: found {text:?}, wanted {wanted}")))
+    judge(text).map_err(|wanted| {
+        Class::BadInput.error(format!("{option}: found {}, wanted {wanted}", site::shown_value(text)))
+    })
 }
 
 /// Asks until the answer is right.

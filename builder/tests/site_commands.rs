@@ -178,3 +178,29 @@ fn a_site_that_is_not_there_is_bad_input() {
     assert_eq!(output.status.code(), Some(3));
     assert!(text(&output.stderr).contains("cias-builder init"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn a_password_where_a_hash_is_wanted_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let output =
+        builder(folder.path(), &["init", "--mail", "a@example.com", "--password-hash", "hunter2Kq7"]);
+    assert_eq!(output.status.code(), Some(3));
+    let said = text(&output.stderr) + &text(&output.stdout);
+    assert!(said.contains("--password-hash") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn a_second_file_that_check_would_refuse_is_never_written() {
+    for name in
+        ["sub/keys.toml", "/tmp/keys.toml", "../keys.toml", "./keys.toml", "", "..", "site.toml", "a\u{1b}b"]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        let output = builder(folder.path(), &["init", "--secrets", name, "--force"]);
+        assert_eq!(output.status.code(), Some(3), "{name:?}");
+        let errors = text(&output.stderr);
+        assert!(errors.contains("--secrets: found") && errors.contains("in this folder"), "{errors}");
+        assert!(!errors.contains('\u{1b}'), "{errors:?}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "{name:?}");
+    }
+}

@@ -4,6 +4,8 @@
 //! 32 bytes an HMAC-SHA256 of all that stands before, under a key that is derived from the site key. Whoever
 //! changes a byte without the site key is found out.
 
+use std::fmt;
+
 use anyhow::{Context, Result};
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
@@ -23,7 +25,7 @@ const HEAD: usize = MAGIC.len() + 4;
 const SEAL: usize = 32;
 
 /// What the region carries.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payload {
     /// 16 hexadecimal digits that name the build; a disk that it installed carries them in its marker.
     pub build_id: String,
@@ -31,6 +33,15 @@ pub struct Payload {
     pub manifest_sha256: String,
     /// The whole site file with its secrets.
     pub site_toml: String,
+}
+
+impl fmt::Debug for Payload {
+    /// Without the site file, which holds secrets.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { build_id, manifest_sha256, .. } = self;
+        let mut shown = out.debug_struct("Payload");
+        shown.field("build_id", build_id).field("manifest_sha256", manifest_sha256).finish_non_exhaustive()
+    }
 }
 
 impl Payload {

@@ -13,8 +13,12 @@ const HEAD: &str = "# site.toml
 Everything that the servers of one cluster share. `cias-builder init` writes the file, `cias-builder check` names all that is wrong with it,
 with line and column. Unknown keys are errors. The first line is `schema = 1`.
 
-A file with secrets must have the mode 0600. `site.secrets_file` names a second file beside this one that holds
-`site.root_password_hash` and `[site.secrets]`; then this one may be read by all.
+A file with secrets must have the mode 0600. `site.secrets_file` names a second file in the same folder that holds
+`site.root_password_hash` and `[site.secrets]`; then this one may be read by all. It names no other folder, so that no site file
+makes its reader open something elsewhere; a link of that name may lead to where secrets are kept.
+
+Both are plain files of at most 256 KiB, as text in UTF-8; a byte order mark and the line ends of Windows do no harm. What `check`
+says about them shows neither secrets nor what has the look of one, and no character that would drive a terminal.
 
 Made by `CIAS_WRITE_DOCS=1 cargo test -p cias-firstboot --test reference` from the reader itself.
 ";
@@ -89,7 +93,11 @@ fn the_reference_names_every_key_that_the_reader_knows() {
             let meaning = meanings
                 .remove(path.as_str())
                 .unwrap_or_else(|| panic!("{path} has no line in tests/support/meanings.txt"));
-            let wanted = if key == "secrets_file" { "a file name in quotes" } else { wanted };
+            let wanted = if key == "secrets_file" {
+                "the name of a file in the same folder, without a folder before it"
+            } else {
+                wanted
+            };
             let default = defaults.get(&path).map_or(String::new(), |value| format!("`{value}`"));
             writeln!(text, "| `{key}` | {meaning} | {} | {default} |", wanted.replace('*', "\\*")).unwrap();
         }

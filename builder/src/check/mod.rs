@@ -54,7 +54,7 @@ pub fn check(args: &CheckArgs) -> Result<()> {
         }
         Err(findings) if args.json => {
             print_json(&json!({"findings": findings}))?;
-            let (shown, number) = (args.site.display(), findings.len());
+            let (shown, number) = (site::visible(&args.site.display().to_string()), findings.len());
             Err(Class::BadInput.error(format!("{shown}: {number} finding(s), mend them and run this again")))
         }
         Err(findings) => Err(site::refusal(&args.site, &findings)),

@@ -7,6 +7,8 @@ use std::fmt;
 use serde::Serialize;
 use toml_edit::Document;
 
+use super::shown::visible;
+
 /// So many syntax errors are looked for before a file counts as something else than TOML.
 const SYNTAX_LIMIT: usize = 20;
 
@@ -29,6 +31,16 @@ pub struct Finding {
     /// The known key that an unknown one resembles most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nearest: Option<String>,
+}
+
+impl Finding {
+    /// With every character escaped that a terminal would obey, wherever it came from.
+    #[must_use]
+    pub(super) fn escaped(self) -> Self {
+        let Self { file, line, column, key, found, wanted, nearest } = self;
+        let [file, key, found, wanted] = [file, key, found, wanted].map(|text| visible(&text));
+        Self { file, line, column, key, found, wanted, nearest }
+    }
 }
 
 impl fmt::Display for Finding {
@@ -67,7 +79,12 @@ impl Places {
 
 /// `path` without the indexes of arrays, as a user writes it.
 pub fn shown(path: &str) -> String {
-    path.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest)).collect()
+    let part = |part: &str| match part.split_once(']') {
+        Some((index, rest)) if index.bytes().all(|byte| byte.is_ascii_digit()) => rest.to_owned(),
+        _ => format!("[{part}"),
+    };
+    let (first, rest) = path.split_at(path.find('[').unwrap_or(path.len()));
+    std::iter::once(first.to_owned()).chain(rest.split('[').skip(1).map(part)).collect()
 }
 
 /// What a walk over one file found wrong so far.
@@ -180,7 +197,9 @@ impl Findings {
     fn place_at(&self, offset: usize) -> Place {
         let line = self.line_starts.partition_point(|start| *start <= offset);
         let start = self.line_starts[line - 1];
-        let column = self.text.get(start..offset).map_or(0, |before| before.chars().count()) + 1;
+        // A byte order mark is no character of its line.
+        let before = self.text.get(start..offset).unwrap_or_default();
+        let column = before.trim_start_matches('\u{feff}').chars().count() + 1;
         (line, column)
     }
 
@@ -193,8 +212,9 @@ impl Findings {
         nearest: Option<String>,
     ) {
         self.bad.borrow_mut().insert(path.to_owned());
-        let (file, key) = (self.file.clone(), shown(path));
-        self.list.borrow_mut().push(Finding { file, line, column, key, found, wanted, nearest });
+        let finding =
+            Finding { file: self.file.clone(), line, column, key: shown(path), found, wanted, nearest };
+        self.list.borrow_mut().push(finding.escaped());
     }
 }
 
@@ -220,6 +240,7 @@ mod tests {
     fn indexes_are_not_shown() {
         assert_eq!(shown("nodes.machine[12].install.disk"), "nodes.machine.install.disk");
         assert_eq!(shown("schema"), "schema");
+        assert_eq!(shown("site.\"a[b]c[\""), "site.\"a[b]c[\"");
     }
 
     #[test]

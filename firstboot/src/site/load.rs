@@ -1,7 +1,6 @@
 //! Loads a site: from text, or from a file and the second one that may hold its secrets.
 
-use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt;
+use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -10,11 +9,13 @@ use toml_edit::{DocumentMut, Item};
 use super::findings::{Finding, Findings, Places};
 use super::read::{self, Second};
 use super::reader::Section;
-use super::{Site, judge};
+use super::shown::{Show, visible};
+use super::source::{self, LIMIT, Source, TEXT};
+use super::{Site, judge, values};
 use crate::outcome::Class;
 
 /// A site with the text that it came from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Loaded {
     /// The site.
     pub site: Site,
@@ -24,6 +25,14 @@ pub struct Loaded {
     pub file: String,
     /// Where each key stands in that file.
     pub places: Places,
+}
+
+impl fmt::Debug for Loaded {
+    /// Without the text, which holds the secrets.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { site, file, .. } = self;
+        out.debug_struct("Loaded").field("file", file).field("site", site).finish_non_exhaustive()
+    }
 }
 
 /// Reads a site from text; on failure all findings, in the order of the text.
@@ -48,7 +57,7 @@ pub fn load(path: &Path) -> Result<Loaded> {
 
 /// The error that carries `findings`.
 pub fn refusal(path: &Path, findings: &[Finding]) -> anyhow::Error {
-    let shown = path.display();
+    let shown = visible(&path.display().to_string());
     let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
     Class::BadInput.error(format!(
         "{shown}: {} finding(s), mend them and run `cias-builder check {shown}` again:\n{}",
@@ -60,24 +69,31 @@ pub fn refusal(path: &Path, findings: &[Finding]) -> anyhow::Error {
 /// Reads the site file at `path`, and the second one if it names one; on failure all findings of both.
 pub fn examine(path: &Path) -> Result<Result<Loaded, Vec<Finding>>> {
     let file = path.display().to_string();
-    let text = text_of(path).map_err(|error| {
+    let source = source::read(path).map_err(|found| {
         let way_out = "name a site file, or make one with `cias-builder init`";
-        Class::BadInput.error(format!("{file} can't be read ({error}): {way_out}"))
+        let shown = visible(&file);
+        Class::BadInput.error(format!("{shown}: found {found}, wanted {}: {way_out}", plain_file()))
     })?;
-    let findings = Findings::new(&file, &text);
-    let Some(document) = findings.parse() else {
-        judge_mode(path, &findings)?;
+    let findings = Findings::new(&file, &source.text);
+    let document = if is_text(&source, &findings, "a site: make one with `cias-builder init`") {
+        findings.parse()
+    } else {
+        None
+    };
+    let Some(document) = document else {
+        judge_mode(path, &source, &findings);
         return Ok(Err(findings.finish().0));
     };
     let root = Section::root(document.as_table(), &findings);
     let general = root.section("site");
-    let named = general.has("secrets_file").then(|| general.text("secrets_file", |name| Ok(name.to_owned())));
+    let named = general.has("secrets_file").then(|| general.text("secrets_file", |name| beside(path, name)));
     if named.is_none() || general.has("secrets") || general.has("root_password_hash") {
-        judge_mode(path, &findings)?;
+        judge_mode(path, &source, &findings);
     }
-    let beside = named.flatten().map(|name| path.with_file_name(name));
-    let (second, second_text, mut list) = match &beside {
-        Some(beside) => second(beside, &findings)?,
+    let (second, second_text, mut list) = match named {
+        Some(Some(name)) => second(path, &name, &findings),
+        // Nothing of what should stand in a file that has no name counts as missing.
+        Some(None) => (Some(Second::unread()), None, Vec::new()),
         None => (None, None, Vec::new()),
     };
     let site = read::site(&root, second.as_ref());
@@ -88,55 +104,78 @@ pub fn examine(path: &Path) -> Result<Result<Loaded, Vec<Finding>>> {
         return Ok(Err(list));
     }
     let text = match second_text {
-        Some(secrets) => merge(&text, &secrets)?,
-        None => text,
+        Some(secrets) => merge(&source.text, &secrets)?,
+        None => source.text,
     };
     Ok(Ok(Loaded { site, text, file, places }))
 }
 
-/// Reads a second file: what it says, its text, and its findings. One that can't be read is a finding of the first.
-fn second(path: &Path, of: &Findings) -> Result<(Option<Second>, Option<String>, Vec<Finding>)> {
-    let text = match text_of(path) {
-        Ok(text) => text,
-        Err(error) => {
-            let found = format!("{}, which can't be read ({error})", path.display());
-            of.note("site.secrets_file", found, "the file with the secrets, beside this one");
-            // Nothing of what should stand there counts as missing.
-            return Ok((Some(Second { hash: Some(String::new()), ..Second::default() }), None, Vec::new()));
-        }
-    };
-    let findings = Findings::new(&path.display().to_string(), &text);
-    judge_mode(path, &findings)?;
-    let second = match findings.parse() {
-        Some(document) => read::second(&Section::root(document.as_table(), &findings)),
-        None => Second::default(),
-    };
-    Ok((Some(second), Some(text), findings.finish().0))
-}
-
-/// Text of a file; bytes that are none count as a TOML error would.
-fn text_of(path: &Path) -> std::io::Result<String> {
-    std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        ErrorKind::InvalidData => std::io::Error::new(ErrorKind::InvalidData, "it is no UTF-8 text"),
-        _ => error,
+/// Judges the name of a second file: it lies beside the first one, at `path`, so that no site file makes its reader open
+/// something elsewhere, and both move together.
+pub fn beside(path: &Path, name: &str) -> Result<String, String> {
+    let good = values::file_name(name).is_ok() && path.file_name() != Some(name.as_ref());
+    good.then(|| name.to_owned()).ok_or_else(|| {
+        "the name of another file in this folder, without a folder before it (a link of that name may lead elsewhere)".into()
     })
 }
 
-fn judge_mode(path: &Path, findings: &Findings) -> Result<()> {
-    let shown = path.display();
-    let metadata = std::fs::metadata(path).with_context(|| format!("reading {shown}"))?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        let wanted = format!("0600, as it holds secrets: run `chmod 600 {shown}`");
-        findings.note("(file)", format!("mode {mode:04o}"), wanted);
+/// Reads the second file `name`: what it says, its text, and its findings. One that can't be read is a finding of the first.
+fn second(first: &Path, name: &str, of: &Findings) -> (Option<Second>, Option<String>, Vec<Finding>) {
+    let path = first.with_file_name(name);
+    let source = match source::read(&path) {
+        Ok(source) => source,
+        Err(found) => {
+            let found = format!("{}, which is {found}", Show::Value.text(name));
+            let wanted = format!("the file with the secrets, beside this one: {}", plain_file());
+            of.note("site.secrets_file", found, wanted);
+            return (Some(Second::unread()), None, Vec::new());
+        }
+    };
+    let findings = Findings::new(&path.display().to_string(), &source.text);
+    judge_mode(&path, &source, &findings);
+    let document = if is_text(&source, &findings, "site.root_password_hash and [site.secrets]") {
+        findings.parse()
+    } else {
+        None
+    };
+    let second = match document {
+        Some(document) => read::second(&Section::root(document.as_table(), &findings)),
+        None => Second::unread(),
+    };
+    (Some(second), Some(source.text), findings.finish().0)
+}
+
+fn plain_file() -> String {
+    format!("a plain file of at most {LIMIT} bytes")
+}
+
+/// Is the file text at all, and not empty?
+fn is_text(source: &Source, findings: &Findings, content: &str) -> bool {
+    if let Some(found) = source.broken {
+        findings.note_at(source.text.len(), "(file)", found, TEXT.to_owned());
+    } else if source.is_empty() {
+        findings.note_at(0, "(file)", "an empty file", content.to_owned());
+    } else {
+        return true;
     }
-    Ok(())
+    false
+}
+
+fn judge_mode(path: &Path, source: &Source, findings: &Findings) {
+    let mode = source.mode;
+    if mode & 0o077 != 0 {
+        let wanted = format!("0600, as it holds secrets: run `chmod 600 {}`", path.display());
+        findings.note_at(0, "(file)", &format!("mode {mode:04o}"), wanted);
+    }
 }
 
 /// The site file with the secrets of the second one in it: one file again, as a node gets it.
 fn merge(text: &str, secrets: &str) -> Result<String> {
-    let mut merged: DocumentMut = text.parse().context("merging the secrets")?;
-    let mut second: DocumentMut = secrets.parse().context("merging the secrets")?;
+    // An error of TOML would show the line in which it is.
+    let parse =
+        |text: &str| text.parse::<DocumentMut>().map_err(|error| anyhow::anyhow!("{}", error.message()));
+    let mut merged = parse(text).context("merging the secrets")?;
+    let mut second = parse(secrets).context("merging the secrets")?;
     let site = merged.get_mut("site").and_then(Item::as_table_like_mut).context("merging the secrets")?;
     let given = second.get_mut("site").and_then(Item::as_table_like_mut).context("merging the secrets")?;
     site.remove("secrets_file");

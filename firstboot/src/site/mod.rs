@@ -7,6 +7,8 @@ pub mod keys;
 mod load;
 mod read;
 mod reader;
+mod shown;
+mod source;
 pub mod tables;
 pub mod values;
 
@@ -16,7 +18,8 @@ use serde::Serialize;
 
 pub use address::{Place, Who};
 pub use findings::Finding;
-pub use load::{Loaded, examine, from_text, load, refusal};
+pub use load::{Loaded, beside, examine, from_text, load, refusal};
+pub use shown::{shown_value, visible};
 pub use values::{Interface, Network};
 
 /// A whole site. Serialised it carries no secret.
@@ -50,7 +53,7 @@ pub struct Site {
 }
 
 /// `[site]`: what all nodes share.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Serialize)]
 pub struct General {
     /// Name of the cluster.
     pub cluster_name: String,
@@ -71,6 +74,13 @@ pub struct General {
     pub root_password_hash: String,
     /// Public keys for root.
     pub ssh_keys: Vec<String>,
+}
+
+impl std::fmt::Debug for General {
+    /// As it is serialised: without the hash.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&serde_json::to_string(self).map_err(|_| std::fmt::Error)?)
+    }
 }
 
 /// `[site.secrets]`, made by `cias-builder init`.
@@ -239,14 +249,22 @@ pub struct Backup {
 }
 
 /// `[notify]`
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Serialize)]
 pub struct Notify {
     /// Instead of `site.mail`.
     pub mail: Option<String>,
     /// Host that takes mail.
     pub relay: Option<String>,
-    /// URL that gets a POST.
+    /// URL that gets a POST. Its path may be a secret, so that only its host is serialised.
+    #[serde(serialize_with = "values::serialize_host")]
     pub webhook: Option<String>,
+}
+
+impl std::fmt::Debug for Notify {
+    /// As it is serialised: without what may be a secret.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&serde_json::to_string(self).map_err(|_| std::fmt::Error)?)
+    }
 }
 
 /// `[[nas]]`: a storage server beside the cluster.

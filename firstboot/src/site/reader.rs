@@ -6,15 +6,10 @@ use std::ops::RangeInclusive;
 use toml_edit::{Item, Table, TableLike, Value};
 
 use super::findings::{Findings, shown};
+use super::shown::{self, HIDDEN, Show};
 
 /// How alike an unknown key and a known one must be for the known one to be meant (Jaro-Winkler, 0 to 1).
 const ALIKE: f64 = 0.75;
-
-/// So many characters of a value are shown.
-const SHOWN: usize = 60;
-
-/// What is shown instead of a secret.
-const HIDDEN: &str = "something else (not shown: it is a secret)";
 
 /// One table of the file, read key by key; what is never asked for is an unknown key.
 pub struct Section<'d, 'f> {
@@ -91,12 +86,20 @@ impl<'d, 'f> Section<'d, 'f> {
 
     /// A string that `accept` turns into a value, or says what is wanted instead.
     pub fn text<T>(&self, key: &'static str, accept: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        self.shown_text(key, Show::Value, accept)
+    }
+
+    /// As [`Section::text`]; `show` says how much of a wrong one a finding may tell.
+    pub fn shown_text<T>(
+        &self,
+        key: &'static str,
+        show: Show,
+        accept: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
         let value = self.value(key)?;
         match value.as_str() {
-            Some(text) => {
-                accept(text).map_err(|wanted| self.note(key, brief(&format!("{text:?}")), wanted)).ok()
-            }
-            None => self.wrong(key, value, "a string in quotes"),
+            Some(text) => accept(text).map_err(|wanted| self.note(key, show.text(text), wanted)).ok(),
+            None => self.wrong(key, show, value, "a string in quotes"),
         }
     }
 
@@ -107,10 +110,21 @@ impl<'d, 'f> Section<'d, 'f> {
         wanted: &str,
         accept: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
+        self.shown_needed(key, Show::Value, wanted, accept)
+    }
+
+    /// As [`Section::needed`]; `show` says how much of a wrong one a finding may tell.
+    pub fn shown_needed<T>(
+        &self,
+        key: &'static str,
+        show: Show,
+        wanted: &str,
+        accept: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
         if !self.has(key) {
             self.note_missing(key, wanted);
         }
-        self.text(key, accept)
+        self.shown_text(key, show, accept)
     }
 
     /// As [`Section::needed`], but no finding ever shows what stands there.
@@ -132,11 +146,16 @@ impl<'d, 'f> Section<'d, 'f> {
         judged.map_err(|wanted| self.note(key, found, wanted)).ok()
     }
 
-    /// Strings, each accepted on its own.
-    pub fn texts<T>(&self, key: &'static str, accept: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
+    /// Strings, each accepted on its own; `show` says how much of a wrong one a finding may tell.
+    pub fn texts<T>(
+        &self,
+        key: &'static str,
+        show: Show,
+        accept: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
         let value = self.value(key)?;
         let Some(array) = value.as_array() else {
-            return self.wrong(key, value, "a list of strings in [ ]");
+            return self.wrong(key, show, value, "a list of strings in [ ]");
         };
         let mut all = Vec::new();
         for item in array {
@@ -145,7 +164,7 @@ impl<'d, 'f> Section<'d, 'f> {
             match accepted {
                 Ok(found) => all.push(found),
                 Err(wanted) => {
-                    self.findings.note_at(offset, &self.path_of(key), &brief(&item.to_string()), wanted);
+                    self.findings.note_at(offset, &self.path_of(key), &show.value(item), wanted);
                 }
             }
         }
@@ -162,14 +181,14 @@ impl<'d, 'f> Section<'d, 'f> {
         let value = self.value(key)?;
         match value.as_integer() {
             Some(number) if range.contains(&number) => Some(number),
-            _ => self.wrong(key, value, &whole_number(&range)),
+            _ => self.wrong(key, Show::Value, value, &whole_number(&range)),
         }
     }
 
     /// `true` or `false`.
     pub fn flag(&self, key: &'static str) -> Option<bool> {
         let value = self.value(key)?;
-        value.as_bool().or_else(|| self.wrong(key, value, "true or false"))
+        value.as_bool().or_else(|| self.wrong(key, Show::Value, value, "true or false"))
     }
 
     /// A whole number inside `range`; nothing for the string `word`, which is the default too.
@@ -178,7 +197,7 @@ impl<'d, 'f> Section<'d, 'f> {
         match (value.as_str(), value.as_integer()) {
             (Some(text), _) if text == word => None,
             (_, Some(number)) if range.contains(&number) => Some(number),
-            _ => self.wrong(key, value, &format!("{word:?} or {}", whole_number(&range))),
+            _ => self.wrong(key, Show::Value, value, &format!("{word:?} or {}", whole_number(&range))),
         }
     }
 
@@ -197,7 +216,7 @@ impl<'d, 'f> Section<'d, 'f> {
             };
             let name = table.get_key_value(key).and_then(|(name, _)| name.span());
             let offset = name.map_or_else(|| self.offset_of(key), |span| span.start);
-            self.findings.note_unknown(offset, &self.path_of(key), wanted, nearest);
+            self.findings.note_unknown(offset, &self.path_of(&shown::name(key)), wanted, nearest);
         }
     }
 
@@ -226,23 +245,14 @@ impl<'d, 'f> Section<'d, 'f> {
         })
     }
 
-    fn wrong<T>(&self, key: &str, value: &Value, wanted: &str) -> Option<T> {
-        self.note(key, brief(&value.to_string()), wanted);
+    fn wrong<T>(&self, key: &str, show: Show, value: &Value, wanted: &str) -> Option<T> {
+        self.note(key, show.value(value), wanted);
         None
     }
 }
 
 fn whole_number(range: &RangeInclusive<i64>) -> String {
     format!("a whole number from {} to {}", range.start(), range.end())
-}
-
-/// The beginning of a value, enough to know it again.
-fn brief(value: &str) -> String {
-    let value = value.trim();
-    match value.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}...", &value[..end]),
-        None => value.to_owned(),
-    }
 }
 
 fn kind(item: &Item) -> String {

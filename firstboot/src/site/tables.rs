@@ -73,7 +73,7 @@ impl Loaded {
             }
             let (line, column) = self.places.of(key);
             let known = known.iter().copied().collect::<Vec<_>>().join(", ");
-            findings.push(Finding {
+            let finding = Finding {
                 file: self.file.clone(),
                 line,
                 column,
@@ -81,7 +81,9 @@ impl Loaded {
                 found: format!("{found:?}"),
                 wanted: format!("one that the image knows: {known}"),
                 nearest: None,
-            });
+            };
+            // What is known comes from an image that anybody may have made.
+            findings.push(finding.escaped());
         };
         judge("site.country", &general.country, &codes);
         judge("site.keyboard", &general.keyboard, &maps);

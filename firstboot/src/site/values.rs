@@ -96,6 +96,16 @@ pub fn interface(text: &str) -> Judged<Interface> {
     network.holds(address).then_some(Interface { address, network }).ok_or_else(wanted)
 }
 
+/// The name of a file, without a folder.
+pub fn file_name(text: &str) -> Judged<String> {
+    let good = (1..=255).contains(&text.len())
+        && !text.contains('/')
+        && !text.chars().any(char::is_control)
+        && text != "."
+        && text != "..";
+    good.then(|| text.to_owned()).ok_or_else(|| "the name of a file, without a folder".into())
+}
+
 /// A host by address or by name.
 pub fn host(text: &str) -> Judged<String> {
     let good = address(text).is_ok() || domain(text).is_ok();
@@ -110,6 +120,18 @@ pub fn url(text: &str) -> Judged<String> {
         rest.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(|c| c.is_ascii_graphic())
     });
     good.then(|| text.to_owned()).ok_or_else(|| "a URL such as https://alarm.example.com/cias".into())
+}
+
+/// Serialises a URL without its path and without who calls it.
+pub(super) fn serialize_host<'u, S: Serializer>(
+    url: impl Into<Option<&'u String>>,
+    out: S,
+) -> Result<S::Ok, S::Error> {
+    let shown = url.into().and_then(|url| url.split_once("://")).map(|(scheme, rest)| {
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        format!("{scheme}://{}/...", host.rsplit('@').next().unwrap_or_default())
+    });
+    shown.serialize(out)
 }
 
 /// A time as `vzdump.cron` writes it: PVE 3.2 knows jobs of this form only (docs/facts.md 12).

@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 
 use super::keys;
 use super::reader::Section;
+use super::shown::Show;
 use super::values::{self as judge, Network};
 use super::{Backup, Enrol, General, Moosefs, Nas, Net, Notify, Role, Secrets, Site};
 
@@ -25,12 +26,19 @@ const TAKEN_PORTS: &[u16] = &[22, 111, 3128, 8006, 9419, 9420, 9421, 9422, 9423,
 const HASH: &str = "the hash of root's password, as `openssl passwd -6` makes it";
 
 /// What a second file says, if `site.secrets_file` names one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Second {
     /// `site.root_password_hash`, if it stands there.
     pub hash: Option<String>,
     /// `[site.secrets]`
     pub secrets: Secrets,
+}
+
+impl Second {
+    /// Stands for a file that could not be read: nothing in it counts as missing.
+    pub(super) fn unread() -> Self {
+        Self { hash: Some(String::new()), ..Self::default() }
+    }
 }
 
 /// Reads the whole file; `second` stands for a second file that holds its secrets.
@@ -112,7 +120,7 @@ fn general(section: &Section, second: Option<&Second>) -> (General, Secrets) {
         country: or(section.text("country", judge::country), "de"),
         keyboard: or(section.text("keyboard", judge::keyboard), "en-us"),
         root_password_hash: hash,
-        ssh_keys: section.texts("ssh_keys", keys::public).unwrap_or_default(),
+        ssh_keys: section.texts("ssh_keys", Show::KeyKind, keys::public).unwrap_or_default(),
     };
     let secrets = match second {
         Some(second) => second.secrets.clone(),
@@ -125,7 +133,8 @@ fn general(section: &Section, second: Option<&Second>) -> (General, Secrets) {
 fn secrets(section: &Section) -> Secrets {
     let made = "a secret as `cias-builder init` makes it";
     let secret = |key, accept: fn(&str) -> Result<String, String>| or(section.secret(key, made, accept), "");
-    let public = |key| or(section.needed(key, "the public half of the key above it", keys::public), "");
+    let half = "the public half of the key above it";
+    let public = |key| or(section.shown_needed(key, Show::KeyKind, half, keys::public), "");
     let secrets = Secrets {
         key: secret("key", judge::key),
         join_key: secret("join_key", keys::private),
@@ -154,7 +163,7 @@ fn network(section: &Section) -> Net {
         section.text(key, judge::address).unwrap_or_else(|| Ipv4Addr::from(standard))
     };
     let gateway = address("gateway", [10, 0, 0, 254]);
-    let dns = section.texts("dns", judge::address);
+    let dns = section.texts("dns", Show::Value, judge::address);
     let count = if section.is_empty_list("dns") { 0 } else { dns.as_ref().map_or(1, Vec::len) };
     if !(1..=3).contains(&count) {
         section.note(
@@ -198,7 +207,7 @@ fn moosefs(section: &Section, lan: Network) -> Moosefs {
     let moosefs = Moosefs {
         goal: narrow(section.number("goal", 1..=9), 2),
         trash_time: narrow(section.number("trash_time", 0..=31_536_000), 86400),
-        networks: section.texts("networks", judge::network).unwrap_or_else(|| vec![lan]),
+        networks: section.texts("networks", Show::Value, judge::network).unwrap_or_else(|| vec![lan]),
     };
     if section.is_empty_list("networks") {
         section.note("networks", "an empty list", "at least one network: the nodes themselves must mount");
@@ -220,7 +229,8 @@ fn notify(section: &Section) -> Notify {
     let notify = Notify {
         mail: section.text("mail", judge::mail),
         relay: section.text("relay", judge::host),
-        webhook: section.text("webhook", judge::url),
+        // The path of such a URL often is what lets its caller in.
+        webhook: section.shown_text("webhook", Show::Nothing, judge::url),
     };
     section.finish();
     notify

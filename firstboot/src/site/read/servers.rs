@@ -1,6 +1,7 @@
 //! Reads what concerns the servers themselves: `[nodes]`, `[install]`, `[disks]`.
 
 use super::super::reader::Section;
+use super::super::shown::Show;
 use super::super::values as judge;
 use super::super::{DiskFilter, Disks, Install, Machine, Nodes};
 use super::{narrow, or};
@@ -84,7 +85,7 @@ fn disk_filter(section: &Section) -> DiskFilter {
 pub(super) fn disks(section: &Section) -> Disks {
     let disks = Disks {
         wipe: or(section.text("wipe", judge::word(&["blank", "foreign", "all"])), "blank"),
-        models: section.texts("match", judge::line).unwrap_or_default(),
+        models: section.texts("match", Show::Value, judge::line).unwrap_or_default(),
         inode_ratio: narrow(section.number("inode_ratio", 65536..=67_108_864), 4_194_304),
         journal_mib: narrow(section.number("journal_mib", 4..=1024), 64),
     };
