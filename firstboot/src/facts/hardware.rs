@@ -2,19 +2,8 @@
 
 use serde::Serialize;
 
+use crate::site;
 use crate::system::Sysroot;
-
-/// What firmware writes where nobody filled in a serial number. Many machines share these, so they identify none.
-const PLACEHOLDERS: [&str; 8] = [
-    "",
-    "0",
-    "none",
-    "default string",
-    "not specified",
-    "not applicable",
-    "system serial number",
-    "to be filled by o.e.m.",
-];
 
 /// Processor, memory, firmware and software of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -47,8 +36,7 @@ impl Hardware {
         let cpuinfo = root.attribute("/proc/cpuinfo").unwrap_or_default();
         let flags: Vec<&str> = value(&cpuinfo, "flags").unwrap_or_default().split_whitespace().collect();
         let dmi = |name: &str| {
-            root.attribute(&format!("/sys/class/dmi/id/{name}"))
-                .filter(|text| !PLACEHOLDERS.contains(&text.to_lowercase().as_str()))
+            root.attribute(&format!("/sys/class/dmi/id/{name}")).filter(|text| !site::is_placeholder(text))
         };
         Self {
             cpu: value(&cpuinfo, "model name").map(ToOwned::to_owned),

@@ -8,6 +8,23 @@ use serde::{Deserialize, Serialize};
 use super::{Machine, Site};
 use crate::outcome::Class;
 
+/// What firmware writes where nobody filled in a serial number. Many machines share these, so they identify none.
+const PLACEHOLDERS: [&str; 8] = [
+    "",
+    "0",
+    "none",
+    "default string",
+    "not specified",
+    "not applicable",
+    "system serial number",
+    "to be filled by o.e.m.",
+];
+
+/// Is this what firmware writes where nobody filled in a value?
+pub fn is_placeholder(text: &str) -> bool {
+    PLACEHOLDERS.contains(&text.trim().to_lowercase().as_str())
+}
+
 /// What identifies a server before it has a name: its NICs' permanent MAC addresses and its serial number.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Who {

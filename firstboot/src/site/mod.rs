@@ -16,7 +16,7 @@ use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
-pub use address::{Place, Who};
+pub use address::{Place, Who, is_placeholder};
 pub use findings::Finding;
 pub use load::{Loaded, beside, examine, from_text, load, refusal};
 pub use shown::{shown_value, visible};

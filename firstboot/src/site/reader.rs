@@ -171,9 +171,9 @@ impl<'d, 'f> Section<'d, 'f> {
         Some(all)
     }
 
-    /// Is the key there as a list without an entry?
-    pub fn is_empty_list(&self, key: &'static str) -> bool {
-        self.item(key).and_then(Item::as_array).is_some_and(toml_edit::Array::is_empty)
+    /// The number of entries, good or bad, if the key is there as a list.
+    pub fn length(&self, key: &'static str) -> Option<usize> {
+        self.item(key).and_then(Item::as_array).map(toml_edit::Array::len)
     }
 
     /// A whole number inside `range`.

@@ -4,6 +4,9 @@ use std::net::Ipv4Addr;
 
 use serde::{Serialize, Serializer};
 
+use super::address::is_placeholder;
+use super::shown::visible;
+
 type Judged<T> = Result<T, String>;
 
 /// An IPv4 network such as `10.0.0.0/8`.
@@ -30,10 +33,15 @@ impl Network {
         Ipv4Addr::from(u32::MAX << (32 - u32::from(self.prefix)))
     }
 
+    /// Does `address` lie in this network?
+    pub fn contains(&self, address: Ipv4Addr) -> bool {
+        u32::from(address) & u32::from(self.mask()) == u32::from(self.base)
+    }
+
     /// Can `address` be given to a host of this network?
     pub fn holds(&self, address: Ipv4Addr) -> bool {
-        let (mask, address, base) = (u32::from(self.mask()), u32::from(address), u32::from(self.base));
-        address & mask == base && address != base && address != base | !mask
+        let last = Ipv4Addr::from(u32::from(self.base) | !u32::from(self.mask()));
+        self.contains(address) && address != self.base && address != last
     }
 }
 
@@ -63,15 +71,32 @@ fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.parse().ok().filter(|_| text.chars().all(|c| c.is_ascii_digit()))
 }
 
-/// Any text without line breaks, at least one character.
+/// Any text that can be seen, on one line; blanks at its ends would match nothing.
 pub fn line(text: &str) -> Judged<String> {
-    let good = !text.trim().is_empty() && !text.chars().any(char::is_control);
-    good.then(|| text.to_owned()).ok_or_else(|| "text on one line".into())
+    let good = !text.is_empty() && text.trim() == text && visible(text) == text;
+    good.then(|| text.to_owned()).ok_or_else(|| "text on one line, without blanks at its ends".into())
 }
 
-/// An IPv4 address.
+/// The serial number of a server.
+pub fn serial(text: &str) -> Judged<String> {
+    if is_placeholder(text) {
+        return Err("a serial number: this is what firmware writes where it knows none".into());
+    }
+    line(text)
+}
+
+/// Can a host have this address? Those of 0/8 mean this host, of 127/8 too, and from 224/4 on they mean many or none.
+fn of_a_host(address: Ipv4Addr) -> bool {
+    !matches!(address.octets()[0], 0 | 127 | 224..)
+}
+
+/// An IPv4 address of a host.
 pub fn address(text: &str) -> Judged<Ipv4Addr> {
-    text.parse().map_err(|_| "an IPv4 address such as 10.0.0.254".into())
+    let address: Ipv4Addr = text.parse().map_err(|_| "an IPv4 address such as 10.0.0.254")?;
+    of_a_host(address).then_some(address).ok_or_else(|| {
+        "an address by which other hosts reach it, such as 10.0.0.254: not of 0/8, 127/8 or from 224/4 on"
+            .into()
+    })
 }
 
 /// An IPv4 network whose host bits are zero.
@@ -81,6 +106,9 @@ pub fn network(text: &str) -> Judged<Network> {
     let base: Ipv4Addr = base.parse().map_err(|_| wanted())?;
     let prefix = digits(prefix).filter(|bits| (8..=30).contains(bits)).ok_or_else(wanted)?;
     let network = Network { base, prefix };
+    if !of_a_host(base) {
+        return Err("a network of hosts such as 10.0.0.0/8: not of 0/8, 127/8 or from 224/4 on".into());
+    }
     let first = Ipv4Addr::from(u32::from(base) & u32::from(network.mask()));
     if first == base { Ok(network) } else { Err(format!("the network's first address: {first}/{prefix}")) }
 }
@@ -88,9 +116,10 @@ pub fn network(text: &str) -> Judged<Network> {
 /// A host's address with the length of its network's prefix.
 pub fn interface(text: &str) -> Judged<Interface> {
     let wanted = || "an address with its prefix, such as 192.168.56.101/24".to_owned();
-    let (address, prefix) = text.split_once('/').ok_or_else(wanted)?;
-    let address: Ipv4Addr = address.parse().map_err(|_| wanted())?;
+    let (host, prefix) = text.split_once('/').ok_or_else(wanted)?;
+    host.parse::<Ipv4Addr>().map_err(|_| wanted())?;
     let prefix = digits(prefix).filter(|bits| (8..=30).contains(bits)).ok_or_else(wanted)?;
+    let address = address(host)?;
     let mask = Network { base: address, prefix }.mask();
     let network = Network { base: Ipv4Addr::from(u32::from(address) & u32::from(mask)), prefix };
     network.holds(address).then_some(Interface { address, network }).ok_or_else(wanted)
@@ -108,9 +137,10 @@ pub fn file_name(text: &str) -> Judged<String> {
 
 /// A host by address or by name.
 pub fn host(text: &str) -> Judged<String> {
-    let good = address(text).is_ok() || domain(text).is_ok();
-    good.then(|| text.to_owned())
-        .ok_or_else(|| "an IPv4 address or a host name such as mail.example.com".into())
+    if text.parse::<Ipv4Addr>().is_ok() {
+        return address(text).map(|_| text.to_owned());
+    }
+    domain(text).map_err(|_| "an IPv4 address or a host name such as mail.example.com".into())
 }
 
 /// Where a POST can go.
@@ -192,7 +222,11 @@ pub fn domain(text: &str) -> Judged<String> {
     if text == "domain.tld" || text.ends_with(".domain.tld") {
         return Err("a domain of your own: the vendor's installer refuses domain.tld".into());
     }
-    let good = text.len() <= 190 && text.contains('.') && text.split('.').all(|part| label(part).is_ok());
+    // With a number at its end it is an address, or meant to be one.
+    let number = |part: &str| part.chars().all(|c| c.is_ascii_digit());
+    let good = text.len() <= 190
+        && text.split('.').all(|part| label(part).is_ok())
+        && text.rsplit_once('.').is_some_and(|(_, last)| !number(last));
     good.then(|| text.to_owned()).ok_or_else(|| "a domain such as example.com".into())
 }
 
@@ -226,6 +260,9 @@ pub fn keyboard(text: &str) -> Judged<String> {
     good.then(|| text.to_owned()).ok_or_else(|| "a keyboard id such as en-us or de".into())
 }
 
+/// The rounds that crypt(3) takes.
+const ROUNDS: std::ops::RangeInclusive<u32> = 1000..=999_999_999;
+
 /// A password hash that wheezy verifies: SHA-256 or SHA-512 crypt (docs/facts.md 11).
 pub fn password_hash(text: &str) -> Judged<String> {
     let wanted = "a hash that begins with $6$ or $5$ (the target verifies no other kind): run `openssl passwd -6`, or `mkpasswd -m sha-512`";
@@ -236,11 +273,16 @@ pub fn password_hash(text: &str) -> Judged<String> {
         Some(&"5") => (true, 43),
         _ => (false, 0),
     };
-    let rounds =
-        parts.len() == 5 && parts[2].strip_prefix("rounds=").is_some_and(|n| digits::<u32>(n).is_some());
+    let rounds = parts.get(2).and_then(|part| part.strip_prefix("rounds=")).filter(|_| parts.len() == 5);
+    // crypt(3) puts others in the place of these, and then its result is never the hash.
+    if rounds.is_some_and(|n| !digits::<u32>(n).is_some_and(|n| ROUNDS.contains(&n)) || n.starts_with('0')) {
+        return Err(
+            "a hash with 1000 to 999999999 rounds, without leading zeros: crypt(3) knows no other".into()
+        );
+    }
     let good = kind
         && parts[0].is_empty()
-        && (parts.len() == 4 || rounds)
+        && (parts.len() == 4 || rounds.is_some())
         && parts.last().is_some_and(|hash| hash.len() == length && hash.chars().all(legal))
         && (1..=16).contains(&parts[parts.len() - 2].len())
         && parts[parts.len() - 2].chars().all(legal);
@@ -253,8 +295,10 @@ pub fn mac(text: &str) -> Judged<String> {
         .split(':')
         .map(|part| u8::from_str_radix(part, 16).ok().filter(|_| part.len() == 2 && !part.starts_with('+')))
         .collect();
-    let good =
-        parts.len() == 6 && parts.iter().all(Option::is_some) && parts[0].is_some_and(|first| first & 1 == 0);
+    let good = parts.len() == 6
+        && parts.iter().all(Option::is_some)
+        && parts[0].is_some_and(|first| first & 1 == 0)
+        && parts.iter().any(|part| *part != Some(0));
     good.then(|| text.to_ascii_lowercase())
         .ok_or_else(|| "a MAC address of one station, such as 52:54:00:12:34:56".into())
 }
@@ -297,64 +341,4 @@ pub fn word(words: &'static [&'static str]) -> impl Fn(&str) -> Judged<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn networks_know_their_hosts() {
-        let lan = network("10.0.0.0/8").unwrap();
-        assert_eq!(lan.mask(), Ipv4Addr::new(255, 0, 0, 0));
-        assert!(lan.holds(Ipv4Addr::new(10, 254, 0, 1)));
-        for outside in [[11, 0, 0, 1], [10, 0, 0, 0], [10, 255, 255, 255]] {
-            assert!(!lan.holds(Ipv4Addr::from(outside)), "{outside:?}");
-        }
-        assert_eq!(network("10.1.0.0/8").unwrap_err(), "the network's first address: 10.0.0.0/8");
-        for (other, overlaps) in [("10.1.0.0/16", true), ("192.168.0.0/16", false)] {
-            assert_eq!(network(other).unwrap().overlaps(&lan), overlaps, "{other}");
-            assert_eq!(lan.overlaps(&network(other).unwrap()), overlaps, "{other}");
-        }
-    }
-
-    #[test]
-    fn values_are_judged() {
-        let sha512 = format!("$6$saltsalt${}", "a".repeat(86));
-        for (good, what) in [
-            (mail("admin@example.com").is_ok(), "mail"),
-            (mail("admin@localhost").is_err(), "mail without a dot"),
-            (mail("a b@example.com").is_err(), "mail with a blank"),
-            (domain("x.domain.tld").is_err(), "the vendor's example domain"),
-            (label("pve-1").is_ok(), "label"),
-            (label("-pve").is_err(), "leading hyphen"),
-            (label(&"a".repeat(64)).is_err(), "64 characters"),
-            (password_hash(&sha512).is_ok(), "sha512"),
-            (password_hash(&sha512.replace("$6$", "$6$rounds=5000$")).is_ok(), "sha512 with rounds"),
-            (password_hash("$y$j9T$abc$def").is_err(), "yescrypt"),
-            (password_hash("secret").is_err(), "a plain password"),
-            (mac("52:54:00:AA:bb:01") == Ok("52:54:00:aa:bb:01".into()), "mac"),
-            (mac("01:00:5e:00:00:01").is_err(), "multicast mac"),
-            (mac("52:54:00:+a:bb:01").is_err(), "mac with a sign"),
-            (schedule("+0 2 * * *").is_err() && position("+1-7").is_err(), "numbers with a sign"),
-            (position("1-7") == Ok((1, 7)), "position"),
-            (position("1-0").is_err(), "position 0"),
-            (timezone("Berlin").is_err(), "zone without a region"),
-            (password_hash(&sha512.replace("saltsalt", "")).is_err(), "no salt"),
-            (
-                password_hash(&sha512.replace("saltsalt", "saltsaltsaltsalts")).is_err(),
-                "17 characters of salt",
-            ),
-            (interface("192.168.56.101/24").is_ok(), "interface"),
-            (interface("192.168.56.0/24").is_err(), "the network's own address"),
-            (schedule("30 2 * * 1,7").is_ok(), "schedule"),
-            (schedule("60 2 * * *").is_err(), "minute 60"),
-            (schedule("0 2 1 * *").is_err(), "a day of the month"),
-            (url("https://a.example.com/x").is_ok() && url("https:///").is_err(), "url"),
-            (disk("/dev/cciss/c0d0").is_ok(), "disk below a folder"),
-            (disk("/dev/disk/by-id/x").is_err() && disk("sda").is_err(), "disk by link, disk without /dev"),
-            (range(1)("1..99") == Ok((1, 99)), "range"),
-            (range(1)("0..9").is_err() && range(0)("9..1").is_err(), "range from 0, range backwards"),
-            (cluster_name("DLLL-CIAS").is_ok() && cluster_name("-x").is_err(), "cluster name"),
-        ] {
-            assert!(good, "{what}");
-        }
-    }
-}
+mod tests;

@@ -164,7 +164,7 @@ fn network(section: &Section) -> Net {
     };
     let gateway = address("gateway", [10, 0, 0, 254]);
     let dns = section.texts("dns", Show::Value, judge::address);
-    let count = if section.is_empty_list("dns") { 0 } else { dns.as_ref().map_or(1, Vec::len) };
+    let count = section.length("dns").unwrap_or(1);
     if !(1..=3).contains(&count) {
         section.note(
             "dns",
@@ -191,7 +191,7 @@ fn network(section: &Section) -> Net {
 fn role(section: &Section) -> Role {
     let founder = section.section("founder");
     let (founder_mac, founder_serial) =
-        (founder.text("mac", judge::mac), founder.text("serial", judge::line));
+        (founder.text("mac", judge::mac), founder.text("serial", judge::serial));
     if founder.has("mac") && founder.has("serial") {
         founder.note("serial", "mac and serial", "only one of them");
     } else if section.has("founder") && !founder.has("mac") && !founder.has("serial") {
@@ -209,7 +209,7 @@ fn moosefs(section: &Section, lan: Network) -> Moosefs {
         trash_time: narrow(section.number("trash_time", 0..=31_536_000), 86400),
         networks: section.texts("networks", Show::Value, judge::network).unwrap_or_else(|| vec![lan]),
     };
-    if section.is_empty_list("networks") {
+    if section.length("networks") == Some(0) {
         section.note("networks", "an empty list", "at least one network: the nodes themselves must mount");
     }
     section.finish();

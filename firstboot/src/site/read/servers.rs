@@ -24,7 +24,7 @@ fn machine(section: &Section) -> Machine {
     let inner = section.section("install");
     let machine = Machine {
         mac: section.text("mac", judge::mac),
-        serial: section.text("serial", judge::line),
+        serial: section.text("serial", judge::serial),
         rack: section.text("rack", judge::label),
         position: section.text("position", judge::position),
         address: section.text("address", judge::address),
@@ -89,6 +89,13 @@ pub(super) fn disks(section: &Section) -> Disks {
         inode_ratio: narrow(section.number("inode_ratio", 65536..=67_108_864), 4_194_304),
         journal_mib: narrow(section.number("journal_mib", 4..=1024), 64),
     };
+    if section.length("match") == Some(0) {
+        section.note(
+            "match",
+            "an empty list",
+            "at least one model, or no such key: without it all disks are data disks",
+        );
+    }
     section.finish();
     disks
 }
