@@ -1,7 +1,7 @@
 //! Site files of `tests/site`: each gives exactly the findings, or the site, that lie beside it.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -126,21 +126,37 @@ fn no_secret_is_ever_shown() {
 }
 
 #[test]
-fn the_index_names_every_site() {
-    let listed: BTreeSet<String> =
-        ["bad/", "good/"].into_iter().flat_map(cases).map(|case| case.name).collect();
+fn the_index_names_every_site_once_and_no_file_is_left_over() {
+    let listed: Vec<String> = ["bad/", "good/"].into_iter().flat_map(cases).map(|case| case.name).collect();
+    assert!(listed.is_sorted_by(|a, b| a < b), "the INDEX is in order, and each name stands in it once");
+    let mut wanted = BTreeSet::new();
+    for name in &listed {
+        wanted.insert(format!("{name}.toml"));
+        wanted.insert(format!("{name}.{}", if name.starts_with("bad/") { "txt" } else { "json" }));
+    }
     let mut there = BTreeSet::new();
     for kind in ["bad", "good"] {
         for file in fs::read_dir(folder().join(kind)).unwrap() {
-            let name = file.unwrap().file_name().into_string().unwrap();
-            if let Some(name) = name.strip_suffix(".toml").filter(|name| !name.ends_with(".secrets")) {
-                there.insert(format!("{kind}/{name}"));
-            }
+            there.insert(format!("{kind}/{}", file.unwrap().file_name().into_string().unwrap()));
         }
     }
-    assert_eq!(listed, there);
+    // A second file of its own is optional, but it belongs to a site.
+    wanted
+        .extend(listed.iter().map(|name| format!("{name}.secrets.toml")).filter(|name| there.contains(name)));
+    assert_eq!(there, wanted);
     let count = |kind: &str| listed.iter().filter(|name| name.starts_with(kind)).count();
-    assert!(count("bad/") >= 60 && count("good/") >= 8, "{} bad, {} good", count("bad/"), count("good/"));
+    assert!(count("bad/") >= 98 && count("good/") >= 10, "{} bad, {} good", count("bad/"), count("good/"));
+}
+
+#[test]
+fn each_bad_site_shows_something_of_its_own() {
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    for case in cases("bad/") {
+        let text = fs::read_to_string(folder().join(format!("{}.txt", case.name))).unwrap();
+        if let Some(other) = seen.insert(text, case.name.clone()) {
+            panic!("{} and {other} give the same findings", case.name);
+        }
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ const CHANGES: [&str; 20] = [
 ];
 
 /// Files of `firstboot/src` that may, how often, and why.
-const MAY: [(&str, usize, &str); 8] = [
+const MAY: [(&str, usize, &str); 9] = [
     ("console.rs", 3, "terminals are devices, and the shell is a person's"),
     ("failpoint.rs", 1, "the list of points, in tests alone"),
     ("files.rs", 9, "the one place for files"),
@@ -39,6 +39,7 @@ const MAY: [(&str, usize, &str); 8] = [
     ("log.rs", 1, "a lost line of the log changes nothing"),
     ("preinstall/clear.rs", 3, "raw disks and a switch of md's in sysfs, with their own points"),
     ("runner/host.rs", 1, "the one place for commands"),
+    ("site/source.rs", 1, "it only reads; the flag keeps it from waiting for a pipe's writer"),
 ];
 
 /// The text up to its tests.
