@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cias_firstboot::outcome::Class;
@@ -62,24 +62,19 @@ struct Given {
 
 /// Writes the file, and the second one if it is wanted; what is neither given nor asked for stays empty.
 pub fn init(args: &InitArgs) -> Result<()> {
-    let shown = args.out.display();
+    let shown = site::visible(&args.out.display().to_string());
     let name =
         args.secrets.as_ref().map(|name| judged("--secrets", name, |name| site::beside(&args.out, name)));
     let second = name.transpose()?.map(|name| args.out.with_file_name(name));
     for file in std::iter::once(&args.out).chain(&second) {
-        if file.symlink_metadata().is_ok() && !args.force {
-            return Err(Class::Refused.error(format!(
-                "{} exists, and new secrets would lock its nodes out: name another file, or give --force",
-                file.display()
-            )));
-        }
+        may_write(file, args.force)?;
     }
     let given = given(args)?;
     let (first, secrets) = render(&given, args.secrets.as_deref())?;
     if let Some((path, text)) = second.as_ref().zip(secrets) {
         files::write(path, text, 0o600)?;
         files::write(&args.out, first, 0o644)?;
-        let path = path.display();
+        let path = site::visible(&path.display().to_string());
         eprintln!("wrote {shown}, and fresh secrets to {path}, mode 0600: keep it like a root password");
     } else {
         files::write(&args.out, first, 0o600)?;
@@ -90,6 +85,29 @@ pub fn init(args: &InitArgs) -> Result<()> {
     }
     eprintln!("next: cias-builder check {shown}");
     Ok(())
+}
+
+/// Refuses a file that must not be replaced, before anything is asked: new secrets would lock the nodes of the old ones out,
+/// and in the place of a device, a folder or a link a file would do harm that no --force means.
+fn may_write(file: &Path, force: bool) -> Result<()> {
+    let shown = site::visible(&file.display().to_string());
+    match file.symlink_metadata() {
+        Ok(found) if !found.is_file() => Err(Class::Refused.error(format!(
+            "{shown} is no plain file, and nothing else is ever replaced: name another file"
+        ))),
+        Ok(_) if !force => Err(Class::Refused.error(format!(
+            "{shown} exists, and new secrets would lock its nodes out: name another file, or give --force"
+        ))),
+        Ok(_) => Ok(()),
+        Err(_) => {
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let Some(folder) = folder.filter(|folder| !folder.is_dir()) else { return Ok(()) };
+            let shown = site::visible(&folder.display().to_string());
+            Err(Class::BadInput.error(format!(
+                "--out: found no folder {shown}, wanted one that exists: make it with `mkdir -p`, or name another"
+            )))
+        }
+    }
 }
 
 /// Takes from the options what is there, and asks for the rest where somebody can answer.

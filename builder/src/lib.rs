@@ -17,6 +17,7 @@ pub mod init;
 pub mod inspect;
 pub mod iso9660;
 pub mod manifest;
+pub mod output;
 pub mod packages;
 pub mod plan;
 pub mod probes;

@@ -1,15 +1,14 @@
 //! The command `cias-builder`.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use cias_builder::build::{self, Request};
 use cias_builder::cli::{BuildArgs, Cli, Command, InspectArgs};
 use cias_builder::progress::Progress;
-use cias_builder::{audit, inspect};
+use cias_builder::{audit, inspect, output};
 use cias_firstboot::interrupt::Interrupt;
 use cias_firstboot::outcome::{Class, conclude};
 use cias_firstboot::site;
 use clap::Parser;
-use serde::Serialize;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -38,19 +37,18 @@ fn run_build(args: BuildArgs) -> Result<()> {
         eprintln!("note: {warning}");
     }
     if args.json {
-        return print_json(&report);
+        return output::json(&report);
     }
-    println!("{}: {} bytes, build {}", report.out, report.bytes, report.build_id);
-    Ok(())
+    output::text(&format!("{}: {} bytes, build {}\n", report.out, report.bytes, report.build_id))
 }
 
 fn run_inspect(args: &InspectArgs) -> Result<()> {
     let report =
         inspect::inspect(&args.iso, args.sha256.as_deref(), Progress::new(), &Interrupt::install()?)?;
     if args.json {
-        print_json(&report)?;
+        output::json(&report)?;
     } else {
-        print!("{}", report.text());
+        output::text(&report.text())?;
     }
     if report.usable {
         return Ok(());
@@ -63,17 +61,11 @@ fn run_audit(args: &InspectArgs) -> Result<()> {
     let key = loaded.as_ref().map(|loaded| loaded.site.secrets.key.as_str());
     let report = audit::audit(&args.iso, key, Progress::new(), &Interrupt::install()?)?;
     if args.json {
-        return print_json(&report);
+        return output::json(&report);
     }
     let audit::Report { build_id, builder, added, originals, .. } = &report;
-    println!(
-        "{}: intact, build {build_id} of {builder}, {added} files added to {originals} of the vendor's",
+    output::text(&format!(
+        "{}: intact, build {build_id} of {builder}, {added} files added to {originals} of the vendor's\n",
         args.iso.display()
-    );
-    Ok(())
-}
-
-fn print_json(value: &impl Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(value).context("writing the result")?);
-    Ok(())
+    ))
 }

@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 const HASH: &str =
     "$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/";
@@ -202,5 +202,86 @@ fn a_second_file_that_check_would_refuse_is_never_written() {
         assert!(errors.contains("--secrets: found") && errors.contains("in this folder"), "{errors}");
         assert!(!errors.contains('\u{1b}'), "{errors:?}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "{name:?}");
+    }
+}
+
+#[test]
+fn what_is_no_plain_file_is_never_replaced_not_even_by_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("folder")).unwrap();
+    std::fs::write(at("kept.toml"), "kept").unwrap();
+    std::os::unix::fs::symlink("kept.toml", at("link")).unwrap();
+    std::os::unix::fs::symlink("nowhere", at("dangling")).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(at("socket")).unwrap());
+    let kind = |name: &str| at(name).symlink_metadata().unwrap().file_type();
+    for name in ["folder", "link", "dangling", "socket"] {
+        let before = kind(name);
+        for args in [["--out", name, "--force"], ["--secrets", name, "--force"]] {
+            let output = builder(folder.path(), &[&["init"], &args[..]].concat());
+            let errors = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(5), "{args:?}: {errors}");
+            assert!(errors.contains("is no plain file") && !errors.contains("give --force"), "{errors}");
+            assert_eq!(kind(name), before, "{args:?}");
+        }
+    }
+    assert_eq!(std::fs::read(at("kept.toml")).unwrap(), b"kept");
+    assert!(!at("site.toml").exists());
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named_before_anything_is_asked_or_written() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("plain"), "").unwrap();
+    for out in ["no/such/site.toml", "plain/site.toml"] {
+        let output = builder(folder.path(), &["init", "--out", out]);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{errors}");
+        assert!(errors.contains("--out: found no folder") && errors.contains("mkdir -p"), "{errors}");
+        assert!(!errors.contains(".cias-new"), "{errors}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn no_umask_opens_secrets_to_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
+    for (args, file, wanted) in [
+        ("--out one.toml", "one.toml", 0o600),
+        ("--out two.toml --secrets keys.toml", "keys.toml", 0o600),
+        ("--out two.toml --secrets keys.toml", "two.toml", 0o644),
+    ] {
+        for umask in ["000", "077"] {
+            let line = format!("umask {umask}; exec \"$0\" init --force {args}");
+            let status = Command::new("sh")
+                .args(["-c", &line, env!("CARGO_BIN_EXE_cias-builder")])
+                .current_dir(folder.path())
+                .output()
+                .unwrap()
+                .status;
+            assert_eq!((status.code(), mode(file)), (Some(0), wanted), "umask {umask}, {args}");
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    init(folder.path());
+    let run = |args: &[&str], stdout: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cias-builder"));
+        command.args(args).current_dir(folder.path()).stdout(stdout).output().unwrap()
+    };
+    for args in [&["check", "site.toml"][..], &["check", "--json", "site.toml"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = run(args, writer.into());
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()), "{args:?}");
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = run(args, full.into());
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {errors}");
+        assert!(errors.starts_with("error: writing to standard output: No space left"), "{errors}");
     }
 }

@@ -4,15 +4,15 @@ mod plan;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use cias_firstboot::outcome::Class;
 use cias_firstboot::site::tables::{self, Tables};
 use cias_firstboot::site::{self, Loaded};
 use clap::Args;
-use serde::Serialize;
 use serde_json::json;
 
 use crate::iso9660::Image;
+use crate::output;
 use plan::Plan;
 
 /// The largest table that is read from an image, in bytes.
@@ -46,14 +46,13 @@ pub fn check(args: &CheckArgs) -> Result<()> {
         Ok(loaded) => {
             let plan = Plan::new(&loaded.site);
             if args.json {
-                print_json(&json!({"site": loaded.site, "plan": plan}))
+                output::json(&json!({"site": loaded.site, "plan": plan}))
             } else {
-                print!("{}", plan.text(&loaded.site));
-                Ok(())
+                output::text(&plan.text(&loaded.site))
             }
         }
         Err(findings) if args.json => {
-            print_json(&json!({"findings": findings}))?;
+            output::json(&json!({"findings": findings}))?;
             let (shown, number) = (site::visible(&args.site.display().to_string()), findings.len());
             Err(Class::BadInput.error(format!("{shown}: {number} finding(s), mend them and run this again")))
         }
@@ -79,9 +78,4 @@ fn tables_of(image: &Image, iso: &Path) -> Result<Tables> {
         Ok(String::from_utf8_lossy(&image.read(entry, TABLE_LIMIT)?).into_owned())
     };
     Ok(Tables { country: table(tables::COUNTRIES)?, zones: table(tables::ZONES)? })
-}
-
-fn print_json(value: &impl Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(value).context("writing JSON")?);
-    Ok(())
 }
