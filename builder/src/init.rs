@@ -1,15 +1,19 @@
 //! `cias-builder init`: a commented site file with fresh secrets.
 
 use std::fmt;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use cias_firstboot::interrupt::Interrupt;
 use cias_firstboot::outcome::Class;
 use cias_firstboot::{files, site};
 use clap::Args;
 
 mod keys;
+mod terminal;
+
+use terminal::{Asking, line};
 
 /// How to treat a file with secrets.
 const CARE: &str = "# It holds secrets: keep it at mode 0600, and keep a copy where you keep root passwords.";
@@ -69,7 +73,10 @@ pub fn init(args: &InitArgs) -> Result<()> {
     for file in std::iter::once(&args.out).chain(&second) {
         may_write(file, args.force)?;
     }
-    let given = given(args)?;
+    // From here on no interruption parts the two files: it is heard, and writing takes no time.
+    let interrupt = Interrupt::install()?;
+    let given = given(args, &interrupt)?;
+    interrupt.check()?;
     let (first, secrets) = render(&given, args.secrets.as_deref())?;
     if let Some((path, text)) = second.as_ref().zip(secrets) {
         files::write(path, text, 0o600)?;
@@ -111,26 +118,31 @@ fn may_write(file: &Path, force: bool) -> Result<()> {
 }
 
 /// Takes from the options what is there, and asks for the rest where somebody can answer.
-fn given(args: &InitArgs) -> Result<Given> {
+fn given(args: &InitArgs, interrupt: &Interrupt) -> Result<Given> {
+    // What stands on the command line is judged before anything is asked.
+    let domain = judged("--domain", &args.domain, site::values::domain)?;
     let asks = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    let hash = match &args.password_hash {
-        Some(hash) => site::values::password_hash(hash).map_err(|wanted| {
+    let asking = asks.then(|| Asking::begin(interrupt)).transpose()?;
+    let hash = match (&args.password_hash, &asking) {
+        (Some(hash), _) => site::values::password_hash(hash).map_err(|wanted| {
             // Who gives a password instead has it in the shell's history already; let it go no further.
             Class::BadInput
                 .error(format!("--password-hash: found something else (not shown), wanted {wanted}"))
         })?,
-        None if asks => ask_password()?,
-        None => String::new(),
+        (None, Some(asking)) => ask_password(asking)?,
+        (None, None) => String::new(),
     };
-    let mail = match &args.mail {
-        Some(mail) => judged("--mail", mail, site::values::mail)?,
-        None if asks => ask("The administrator's mail address: ", site::values::mail)?,
-        None => String::new(),
+    let mail = match (&args.mail, &asking) {
+        (Some(mail), _) => judged("--mail", mail, site::values::mail)?,
+        (None, Some(_)) => ask("The administrator's mail address: ", site::values::mail)?,
+        (None, None) => String::new(),
     };
     let agreed = |text: &str| Ok::<_, String>(text.eq_ignore_ascii_case("yes"));
-    let eula = args.accept_eula
-        || asks && ask("Have you read and do you accept the licence of Proxmox VE? (yes/no) ", agreed)?;
-    let domain = judged("--domain", &args.domain, site::values::domain)?;
+    let licence = "Have you read and do you accept the licence of Proxmox VE? (yes/no) ";
+    let eula = match &asking {
+        Some(_) if !args.accept_eula => ask(licence, agreed)?,
+        _ => args.accept_eula,
+    };
     Ok(Given { domain, mail, hash, eula })
 }
 
@@ -182,14 +194,7 @@ fn judged(option: &str, text: &str, judge: impl Fn(&str) -> Result<String, Strin
 /// Asks until the answer is right.
 fn ask<T>(question: &str, judge: impl Fn(&str) -> Result<T, String>) -> Result<T> {
     loop {
-        eprint!("{question}");
-        std::io::stderr().flush().context("asking")?;
-        let mut line = String::new();
-        anyhow::ensure!(
-            std::io::stdin().read_line(&mut line).context("reading the answer")? > 0,
-            "the answer ended"
-        );
-        match judge(line.trim()) {
+        match judge(line(question)?.trim()) {
             Ok(value) => return Ok(value),
             Err(wanted) => eprintln!("wanted {wanted}"),
         }
@@ -197,15 +202,16 @@ fn ask<T>(question: &str, judge: impl Fn(&str) -> Result<T, String>) -> Result<T
 }
 
 /// Asks for root's password twice, without showing it, and returns its hash.
-fn ask_password() -> Result<String> {
+fn ask_password(asking: &Asking) -> Result<String> {
     loop {
-        let first =
-            rpassword::prompt_password("Root's password for all nodes: ").context("asking for a password")?;
-        let second = rpassword::prompt_password("Once more: ").context("asking for a password")?;
+        let first = asking.password("Root's password for all nodes: ")?;
+        let second = asking.password("Once more: ")?;
         if first != second {
             eprintln!("the two differ");
         } else if first.len() < 8 {
             eprintln!("wanted at least eight characters");
+        } else if first.chars().any(char::is_control) {
+            eprintln!("wanted no keys that write nothing, such as arrows");
         } else {
             let rounds = sha_crypt::Sha512Params::new(sha_crypt::ROUNDS_DEFAULT);
             let rounds = rounds.map_err(|error| anyhow::anyhow!("choosing rounds: {error:?}"))?;

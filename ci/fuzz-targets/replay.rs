@@ -37,12 +37,13 @@ pub fn deb(bytes: &[u8]) {
     let _ = deb::read::control_of("fuzzed.deb", bytes);
 }
 
-/// A site file; each finding stands in a line that there is.
+/// A site file; each finding stands in a line that there is, on one line of its own, and nothing in it drives a terminal.
 pub fn site(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let lines = text.matches('\n').count() + 1;
     for finding in site::from_text(text).err().unwrap_or_default() {
         assert!((1..=lines).contains(&finding.line), "{finding} in {lines} lines");
+        assert!(!finding.to_string().contains(char::is_control), "{finding:?}");
     }
 }
 

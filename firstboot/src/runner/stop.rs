@@ -31,7 +31,7 @@ impl Stop {
     }
 
     /// Has `tell` called as soon as it is asked for, at once if it was before.
-    pub(super) fn when_asked(&self, tell: impl FnOnce() + Send + 'static) {
+    pub fn when_asked(&self, tell: impl FnOnce() + Send + 'static) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.asked {
             state.waiting.push(Box::new(tell));
