@@ -232,6 +232,22 @@ mod tests {
         assert_eq!(site::values::password_hash(&hash), Ok(hash));
     }
 
+    #[test]
+    fn the_options_show_no_hash() {
+        let hash = Some("$6$hunter2".to_owned());
+        let args = InitArgs {
+            out: "site.toml".into(),
+            secrets: None,
+            password_hash: hash,
+            mail: None,
+            domain: "example.com".into(),
+            accept_eula: false,
+            force: false,
+        };
+        let shown = format!("{args:?} {args:#?}");
+        assert!(shown.contains("site.toml") && !shown.contains("hunter2"), "{shown}");
+    }
+
     fn complete() -> Given {
         let hash = format!("$6$salt${}", "a".repeat(86));
         Given { domain: "example.com".into(), mail: "a@example.com".into(), hash, eula: true }
