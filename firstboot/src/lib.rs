@@ -9,6 +9,7 @@ pub mod engine;
 pub mod facts;
 pub mod failpoint;
 pub mod files;
+pub mod hello;
 pub mod identity;
 pub mod install;
 pub mod interrupt;

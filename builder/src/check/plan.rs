@@ -91,9 +91,9 @@ impl Plan {
             master: site.network.vip,
             pool: Pool {
                 first: site.address_of(first),
-                first_name: site.pool_place(first).name,
+                first_name: site.pool_place(None, first).name,
                 last: site.address_of(last),
-                last_name: site.pool_place(last).name,
+                last_name: site.pool_place(None, last).name,
                 nodes: number(rows) * number(positions),
             },
             machines: site.nodes.machine.iter().map(server).collect(),

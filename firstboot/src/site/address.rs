@@ -26,7 +26,7 @@ pub fn is_placeholder(text: &str) -> bool {
 }
 
 /// What identifies a server before it has a name: its NICs' permanent MAC addresses and its serial number.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Who {
     /// In lower case.
     pub macs: Vec<String>,
@@ -92,9 +92,9 @@ impl Site {
         Some(self.place(Some(machine), position, machine.address.unwrap_or(self.address_of(position))))
     }
 
-    /// Address and names that the pool has for a row and position.
-    pub fn pool_place(&self, position: (u8, u8)) -> Place {
-        self.place(None, position, self.address_of(position))
+    /// Address and names that the pool has for a row and position, on the server of this entry.
+    pub fn pool_place(&self, machine: Option<&Machine>, position: (u8, u8)) -> Place {
+        self.place(machine, position, self.address_of(position))
     }
 
     /// The address that belongs to a row and position.
