@@ -2,6 +2,8 @@
 //! refusal each of these tests would find its disk cleared.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its machine up must stop")]
 
+#[path = "support/installer.rs"]
+mod installer;
 #[path = "support/loops.rs"]
 mod loops;
 
@@ -9,83 +11,11 @@ use std::fs::{self, File};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use anyhow::Result;
-use cias_firstboot::console::Console;
 use cias_firstboot::outcome::Class;
-use cias_firstboot::preinstall::{self, Options};
-use cias_firstboot::region::{self, Payload};
+use cias_firstboot::preinstall;
 use cias_firstboot::site::Who;
-use loops::{Machine, put, put_signature, put_table};
-
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-/// Sectors of the partition that the tests make, 100 MiB.
-const PARTITION: u32 = 100 * 2048;
-const BUILD: &str = "0123456789abcdef";
-
-/// A machine as the installer sees it; `site` is added to the test site.
-fn installer(site: &str) -> Machine {
-    let mut machine = Machine::new();
-    let write = |path: &str, text: &[u8]| {
-        let path = machine.root().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    };
-    write("proc/cmdline", b"cias.auto cias.countdown=0\n");
-    write(
-        "proxmox/country.dat",
-        b"map:en-us:U.S. English:en-us:us.kmap:us::\nmap:de:German:de:de.kmap:de::\nde:Germany:de::\n",
-    );
-    write("usr/share/zoneinfo/zone.tab", b"DE\t+5230+01322\tEurope/Berlin\n");
-    let site_toml = format!("{}{site}", include_str!("support/site.toml"));
-    let payload = Payload { build_id: BUILD.into(), manifest_sha256: String::new(), site_toml };
-    write("site.bin", &region::encode(&payload).unwrap());
-    // LVM would look at all disks of this machine; what it would say is told in its place.
-    machine.answers.push(("vgs ".into(), 0, String::new()));
-    machine
-}
-
-fn options(machine: &Machine) -> Options {
-    let at = |name: &str| machine.root().join(name);
-    Options {
-        region: at("site.bin"),
-        answers: at("work/answers.json"),
-        look: at("work/look"),
-        dry_run: false,
-    }
-}
-
-fn preinstall(machine: &Machine, terminals: &Path) -> Result<()> {
-    let (system, source, options) = (machine.system(), machine.source(), options(machine));
-    let decision = preinstall::decide(&system, &source, &Who::default(), &options)?;
-    preinstall::apply(&system, &source, &mut Console::open(terminals, ""), &decision, &options)
-}
-
-/// Wants a refusal with that in its text, and every disk as it was.
-fn refuses(machine: &Machine, wanted: &str) {
-    let before = machine.fingerprints();
-    let error = preinstall(machine, machine.root()).expect_err(wanted);
-    assert_eq!(Class::of(&error), Class::Refused, "{error:#}");
-    assert!(format!("{error:#}").contains(wanted), "{error:#}");
-    assert_eq!(machine.fingerprints(), before, "{wanted}");
-    assert!(!options(machine).answers.exists());
-}
-
-/// An ext3 partition with that file in it.
-fn put_boot_partition(machine: &Machine, disk: &str, marker: &str) -> String {
-    let partition = machine.add_partition(disk, PARTITION);
-    let folder = machine.root().join("prepare");
-    fs::create_dir_all(&folder).unwrap();
-    for (program, args) in [
-        ("mkfs.ext3", vec!["-q", "-F", partition.as_str()]),
-        ("mount", vec![partition.as_str(), folder.to_str().unwrap()]),
-    ] {
-        assert!(std::process::Command::new(program).args(&args).status().unwrap().success(), "{program}");
-    }
-    fs::write(folder.join(marker), "{\"site\": \"elsewhere\"}").unwrap();
-    machine.unmount_all();
-    partition
-}
+use installer::{BUILD, GIB, MIB, PARTITION, installer, options, preinstall, put_boot_partition, refuses};
+use loops::{put, put_signature, put_table};
 
 #[test]
 fn the_chosen_disk_is_cleared_at_its_ends_and_nothing_else_is_touched() {
@@ -225,10 +155,10 @@ fn a_finished_installation_needs_the_word_and_a_half_one_does_not() {
         return;
     }
     for (marker, wanted) in [
-        (format!("cias-installed-{BUILD}"), "a finished installation of this very build"),
+        (format!("cias-installed-{BUILD}"), "the finished installation of this very build"),
         (
             "cias-installed-ffff".to_owned(),
-            "a finished installation of the build ffff of the site \"elsewhere\"",
+            "the finished installation of the build ffff of the site \"elsewhere\"",
         ),
     ] {
         let mut machine = installer("");
@@ -257,7 +187,7 @@ fn an_installation_on_another_disk_is_named_and_this_builds_own_stops_it() {
         machine.add("edb", 4 * GIB, |file| put_table(file, PARTITION));
         put_boot_partition(&machine, "edb", &marker);
         if stops {
-            refuses(&machine, "/dev/edb carries a finished installation of this very build");
+            refuses(&machine, "/dev/edb carries the finished installation of this very build");
             continue;
         }
         let other = machine.fingerprint("edb");

@@ -160,9 +160,9 @@ impl DataDisks {
 /// A system that this product installed is no data disk, whatever the policy: only the installer may overwrite it, and
 /// only when it is told to.
 fn spare_installation(system: &System, item: &mut Item) -> Result<()> {
-    if let Some(found) = marker::find(system, &item.disk, &system.root.path(LOOK))?.first() {
+    if let Some(found) = marker::find(system, &item.disk, &system.root.path(LOOK))?.describe() {
         item.verdict = Verdict::Refuse(format!(
-            "it carries the finished installation of {found}, which no policy overwrites: clear it by hand if nobody needs it"
+            "it carries {found}, which no policy overwrites: clear it by hand if nobody needs it"
         ));
         item.name = None;
     }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::marker::Installation;
+use super::marker::Look;
 use crate::facts::disks::Disk;
 use crate::outcome::Class;
 use crate::signatures::{Kind, Signature};
@@ -86,27 +86,29 @@ pub fn guard_groups(disk: &Disk, vgs: &str) -> Result<Vec<String>> {
     Ok(groups)
 }
 
-/// Refuses, unless the kernel line has `cias.reinstall`, a disk with a finished installation of this product, and any disk
-/// at all when the server was installed by this very build already. `found` are the installations by the disk's name.
+/// Refuses, unless the kernel line has `cias.reinstall`, a disk with a finished installation of this product, or with
+/// perhaps one, and any disk at all when the server was installed by this very build already. `found` is what was found on
+/// each disk.
 pub fn guard_installation(
     disk: &Disk,
-    found: &[(Disk, Vec<Installation>)],
+    found: &[(Disk, Look)],
     build_id: &str,
     reinstall: bool,
 ) -> Result<()> {
-    let all = || found.iter().flat_map(|(disk, list)| list.iter().map(move |installed| (disk, installed)));
-    let same = all().find(|(_, installed)| installed.build == build_id);
-    let Some((carrier, installed)) = same.or_else(|| all().find(|(carrier, _)| carrier.name == disk.name))
-    else {
-        return Ok(());
+    let is_this = |look: &Look| look.installed.iter().any(|it| it.build.as_deref() == Some(build_id));
+    let same = found.iter().find(|(_, look)| is_this(look));
+    let here = || found.iter().find(|(carrier, _)| carrier.name == disk.name)?.1.describe();
+    let (carrier, what) = match (same, here()) {
+        (Some((carrier, _)), _) => (carrier, "the finished installation of this very build".to_owned()),
+        (None, Some(what)) => (disk, what),
+        (None, None) => return Ok(()),
     };
     if reinstall {
         return Ok(());
     }
-    let whose = if same.is_some() { "this very build".to_owned() } else { installed.to_string() };
     Err(Class::Refused.error(format!(
-        "{} carries a finished installation of {whose}: nothing was written; take the medium out to start it, or \
-         type cias-reinstall at the prompt \"boot:\" (the kernel word cias.reinstall) to install {} all the same",
+        "{} carries {what}: nothing was written; take the medium out to start it, or type cias-reinstall at the prompt \
+         \"boot:\" (the kernel word cias.reinstall) to install {} all the same",
         carrier.path.display(),
         disk.path.display()
     )))
@@ -116,6 +118,7 @@ pub fn guard_installation(
 mod tests {
     use super::*;
     use crate::facts::disks::testing::{disk, member, partition};
+    use crate::preinstall::marker::Installation;
 
     fn refused(disks: &[Disk], wanted: &str) {
         let error = guard(&disks[0], disks).unwrap_err();
@@ -182,22 +185,28 @@ mod tests {
     #[test]
     fn a_finished_installation_needs_the_word() {
         let (sda, sdb) = (disk("sda", 10), disk("sdb", 10));
-        let on = |disk: &Disk, builds: &[&str]| {
-            let installed = |build: &&str| Installation { build: (*build).into(), site: Some("X".into()) };
-            (disk.clone(), builds.iter().map(installed).collect::<Vec<_>>())
+        let look = |builds: &[&str], doubt: Option<&str>| {
+            let installed =
+                |build: &&str| Installation { build: Some((*build).into()), site: Some("X".into()) };
+            Look { installed: builds.iter().map(installed).collect(), doubt: doubt.map(Into::into) }
         };
+        let on = |disk: &Disk, builds: &[&str]| (disk.clone(), look(builds, None));
+        let doubt = |disk: &Disk| (disk.clone(), look(&[], Some("EIO")));
         for (what, found, wanted) in [
             ("nothing anywhere", vec![], None),
+            ("nothing found", vec![on(&sda, &[]), on(&sdb, &[])], None),
             (
                 "this build here",
                 vec![on(&sda, &["bb", "aa"])],
-                Some("/dev/sda carries a finished installation of this very build"),
+                Some("/dev/sda carries the finished installation of this very build"),
             ),
             ("another build here", vec![on(&sda, &["bb"])], Some("of the build bb of the site \"X\"")),
+            ("nobody knows", vec![doubt(&sda)], Some("carries perhaps a finished installation (EIO)")),
+            ("nobody knows of another disk", vec![doubt(&sdb)], None),
             (
                 "this build on another disk",
                 vec![on(&sdb, &["aa"])],
-                Some("/dev/sdb carries a finished installation of this very build"),
+                Some("/dev/sdb carries the finished installation of this very build"),
             ),
             ("another build on another disk", vec![on(&sdb, &["bb"])], None),
         ] {

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 
 pub use answers::{Answers, answers};
 
-use marker::Installation;
+use marker::Look;
 
 use crate::console::Console;
 use crate::facts::disks::{Disk, Source};
@@ -123,19 +123,18 @@ pub fn decide(system: &System, source: &Source, who: &Who, options: &Options) ->
 }
 
 /// What was installed before on any disk that nothing uses.
-fn installed(system: &System, disks: &[Disk], look: &Path) -> Result<Vec<(Disk, Vec<Installation>)>> {
+fn installed(system: &System, disks: &[Disk], look: &Path) -> Result<Vec<(Disk, Look)>> {
     let free = disks.iter().filter(|disk| disk.mounts.is_empty() && !disk.boot_medium);
-    let found = free.map(|disk| Ok((disk.clone(), marker::find(system, disk, look)?)));
-    found.filter(|found: &Result<(_, Vec<_>)>| !matches!(found, Ok((_, list)) if list.is_empty())).collect()
+    free.map(|disk| Ok((disk.clone(), marker::find(system, disk, look)?))).collect()
 }
 
 /// Names what was installed in the lines of the disks; line and disk stand at the same place.
-fn name_installations(table: &mut [String], disks: &[Disk], installed: &[(Disk, Vec<Installation>)]) {
+fn name_installations(table: &mut [String], disks: &[Disk], installed: &[(Disk, Look)]) {
     for (line, disk) in table.iter_mut().zip(disks) {
-        for (_, list) in installed.iter().filter(|(carrier, _)| carrier.name == disk.name) {
-            let names: Vec<String> = list.iter().map(ToString::to_string).collect();
-            line.push_str("; carries the finished installation of ");
-            line.push_str(&names.join(" and "));
+        let found = installed.iter().find(|(carrier, _)| carrier.name == disk.name);
+        if let Some(found) = found.and_then(|(_, look)| look.describe()) {
+            line.push_str("; carries ");
+            line.push_str(&found);
         }
     }
 }
