@@ -188,7 +188,8 @@ fn system_disk() {
     let (system, source) = (machine.system(), machine.source());
     let decision = preinstall::decide(&system, &source, &Who::default(), &options).unwrap();
     assert!(decision.disk.path.ends_with("edb"));
-    preinstall::apply(&system, &source, &mut Console::open(machine.root(), ""), &decision, &options).unwrap();
+    let mut console = Console::open(machine.root(), "");
+    preinstall::apply(&system, &source, &Who::default(), &mut console, &decision, &options).unwrap();
 }
 
 #[test]

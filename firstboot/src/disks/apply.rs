@@ -50,6 +50,8 @@ fn format_one(system: &System, item: &Item, wanted: &site::Disks, key: &str) -> 
         .context("reading /dev/urandom for a UUID")?;
     // Whatever mkfs does not overwrite, such as a second partition table at the end, would be found again.
     clear::clear(system, &item.disk)?;
+    // mkfs opens the disk by its name.
+    clear::is_cleared(system, &item.disk)?;
     let call = Call::new("mkfs.ext3")
         .args(["-F", "-q", "-m", "0", "-L", &format!("{LABEL}{name}"), "-U", &owner::new_uuid(key, random)?])
         .args(["-i", &wanted.inode_ratio.to_string(), "-J", &format!("size={}", wanted.journal_mib)])

@@ -19,6 +19,7 @@ use anyhow::{Context, Result};
 use crate::facts::disks::{Disk, Source};
 use crate::files;
 use crate::preinstall::marker;
+use crate::preinstall::turn::{self, Turn};
 use crate::site::{self, Site};
 use crate::step::{Finding, Step};
 use crate::system::System;
@@ -137,13 +138,17 @@ impl DataDisks {
         Self { also, ..self }
     }
 
-    fn look(&self, system: &System) -> Result<Vec<Item>> {
+    fn turn(system: &System) -> Result<Turn> {
+        Turn::take(system, &system.root.path(LOOK), turn::LIMIT)
+    }
+
+    fn look(&self, system: &System, turn: &Turn) -> Result<Vec<Item>> {
         let source = Source { also: self.also.clone(), ..Source::machine(system.runner).below(&system.root) };
         let names = Fstab::parse(&system.root.text("/etc/fstab")?).names();
         let policy = Policy::of(&self.wanted, &self.key, names.keys().cloned().collect());
         let mut items = plan(&source.disks()?, &policy, &names, &begun(system)?);
         for item in items.iter_mut().filter(|item| item.verdict == Verdict::Format) {
-            spare_installation(system, item)?;
+            spare_installation(system, item, turn)?;
         }
         Ok(items)
     }
@@ -159,8 +164,8 @@ impl DataDisks {
 
 /// A system that this product installed is no data disk, whatever the policy: only the installer may overwrite it, and
 /// only when it is told to.
-fn spare_installation(system: &System, item: &mut Item) -> Result<()> {
-    if let Some(found) = marker::find(system, &item.disk, &system.root.path(LOOK))?.describe() {
+fn spare_installation(system: &System, item: &mut Item, turn: &Turn) -> Result<()> {
+    if let Some(found) = marker::find(system, &item.disk, turn)?.describe() {
         item.verdict = Verdict::Refuse(format!(
             "it carries {found}, which no policy overwrites: clear it by hand if nobody needs it"
         ));
@@ -195,7 +200,7 @@ impl Step for DataDisks {
         let fstab = Fstab::parse(&system.root.text("/etc/fstab")?).names();
         let failed = self.failed();
         let mut finding = Finding::default();
-        for item in self.look(system)? {
+        for item in self.look(system, &Self::turn(system)?)? {
             let (shown, point) = (item.disk.describe(), item.point().unwrap_or_default());
             if let Some(failure) = failed.get(&item.disk.path) {
                 finding.warnings.push(failure.clone());
@@ -216,7 +221,8 @@ impl Step for DataDisks {
     }
 
     fn apply(&self, system: &System) -> Result<Vec<String>> {
-        let items = self.look(system)?;
+        let turn = Self::turn(system)?;
+        let items = self.look(system, &turn)?;
         let format: Vec<&Item> = items.iter().filter(|item| item.verdict == Verdict::Format).collect();
         if !format.is_empty() {
             remember(system, &format)?;
@@ -227,7 +233,7 @@ impl Step for DataDisks {
             self.note(failures);
         }
         let failed = self.failed();
-        let mut items = self.look(system)?;
+        let mut items = self.look(system, &turn)?;
         items.retain(|item| !failed.contains_key(&item.disk.path));
         self.note(apply::mount(system, &items)?);
         // What failed is told by the check that follows.

@@ -9,11 +9,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::fcntl::OFlag;
 
-use crate::facts::disks::Disk;
+use crate::facts::disks::{Contents, Disk, device_number};
 use crate::failpoint;
 use crate::outcome::Class;
 use crate::runner::Call;
-use crate::signatures::END;
+use crate::signatures::{self, END};
 use crate::system::System;
 
 /// How often the kernel is asked to read the partition table again; udev may hold a partition open for a moment.
@@ -28,7 +28,8 @@ pub fn deactivate(system: &System, disk: &Disk, groups: &[String]) -> Result<()>
     for group in groups {
         system.runner.run(&Call::new("vgchange").args(["-an", group.as_str()]))?;
     }
-    for array in disk.holders.iter().filter(|name| name.starts_with("md")) {
+    // The upper ones first, they hold the lower ones.
+    for array in disk.holders.iter().rev().filter(|name| name.starts_with("md")) {
         // The installer's root may lack mdadm; this is what `mdadm --stop` asks the kernel for.
         let state = system.root.path(&format!("/sys/block/{array}/md/array_state"));
         failpoint::hit(&format!("stop {array} before"));
@@ -41,7 +42,7 @@ pub fn deactivate(system: &System, disk: &Disk, groups: &[String]) -> Result<()>
 }
 
 /// Overwrites both ends of every partition and then of the disk, and has the kernel forget the partitions. `disk` is
-/// what the facts say now; whatever uses it makes this a refusal before the first byte.
+/// what the facts say now; whatever uses it, or is not as the facts say, makes this a refusal before the first byte.
 pub fn clear(system: &System, disk: &Disk) -> Result<()> {
     let shown = disk.path.display();
     if disk.in_use() {
@@ -50,30 +51,63 @@ pub fn clear(system: &System, disk: &Disk) -> Result<()> {
             disk.mounts.iter().chain(&disk.holders).cloned().collect::<Vec<_>>().join(", ")
         )));
     }
-    // The kernel grants this only if nothing at all has claimed the disk or a part of it.
-    let exclusive = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(OFlag::O_EXCL.bits())
-        .open(system.root.path(&disk.path.to_string_lossy()))
-        .map_err(|error| {
-            Class::Refused.error(format!(
-                "{shown} can't be had for this installation alone ({error}): nothing was written; find out what \
-                 uses it, then start again"
-            ))
-        })?;
+    // The kernel grants this only if nothing at all has claimed the disk or a part of it. What is opened here is what is
+    // written to, whatever the names mean later.
+    let exclusive = open(system, &disk.path, OFlag::O_EXCL).map_err(|error| {
+        Class::Refused.error(format!(
+            "{shown} can't be had for this installation alone ({error}): nothing was written; find out what uses it, then \
+             start again"
+        ))
+    })?;
+    let mut parts = Vec::new();
     for part in &disk.partitions {
-        let path = system.root.path(&part.path.to_string_lossy());
-        let mut file = OpenOptions::new()
-            .write(true)
-            .open(&path)
+        let mut file = open(system, &part.path, OFlag::empty())
             .with_context(|| format!("opening {}", part.path.display()))?;
-        wipe_ends(&mut file, &part.path, part.size)?;
+        is_as_told(&mut file, &part.path, &part.number, part.size, &part.contents)?;
+        parts.push((file, part));
     }
     let mut file = exclusive;
+    is_as_told(&mut file, &disk.path, &disk.number, disk.size, &disk.contents)?;
+    for (mut file, part) in parts {
+        wipe_ends(&mut file, &part.path, part.size)?;
+    }
     wipe_ends(&mut file, &disk.path, disk.size)?;
     drop(file);
     forget_partitions(system, disk)
+}
+
+/// Refuses if what now answers to the name of a disk that was cleared is not that disk, blank at both ends.
+pub fn is_cleared(system: &System, disk: &Disk) -> Result<()> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .open(system.root.path(&disk.path.to_string_lossy()))
+        .with_context(|| format!("opening {}", disk.path.display()))?;
+    is_as_told(&mut file, &disk.path, &disk.number, disk.size, &Contents::Read(Vec::new()))
+}
+
+fn open(system: &System, path: &Path, flags: OFlag) -> std::io::Result<File> {
+    let path = system.root.path(&path.to_string_lossy());
+    OpenOptions::new().read(true).write(true).custom_flags(flags.bits()).open(path)
+}
+
+/// Refuses if an open device is not the one that was decided about.
+fn is_as_told(file: &mut File, path: &Path, number: &str, size: u64, contents: &Contents) -> Result<()> {
+    let reading = || format!("reading {}", path.display());
+    let (found, end) =
+        (device_number(file).with_context(reading)?, file.seek(SeekFrom::End(0)).with_context(reading)?);
+    let what = if found.as_deref() != Some(number) {
+        format!("it is the device {}, wanted {number}", found.as_deref().unwrap_or("of no number"))
+    } else if end != size {
+        format!("it has {end} bytes, wanted {size}")
+    } else if Contents::Read(signatures::scan(file, size).with_context(reading)?) != *contents {
+        "what is on it has changed".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Class::Refused.error(format!(
+        "{} is not what was decided about ({what}): it was not written to; start again",
+        path.display()
+    )))
 }
 
 /// The one place of the installer that writes to a raw disk: zeroes over the first and the last MiB.

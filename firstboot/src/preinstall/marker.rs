@@ -12,6 +12,7 @@ use std::path::Path;
 use anyhow::Result;
 use nix::fcntl::OFlag;
 
+use super::turn::Turn;
 use crate::facts::disks::Disk;
 use crate::files;
 use crate::outcome::Class;
@@ -78,8 +79,9 @@ impl Look {
     }
 }
 
-/// Looks at the disk. `folder` is where its file systems are mounted meanwhile.
-pub fn find(system: &System, disk: &Disk, folder: &Path) -> Result<Look> {
+/// Looks at the disk.
+pub fn find(system: &System, disk: &Disk, turn: &Turn) -> Result<Look> {
+    let folder = turn.folder();
     let whole = disk.contents.signatures().iter().map(|found| (&disk.path, found.kind));
     let parts = disk
         .partitions

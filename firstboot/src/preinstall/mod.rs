@@ -1,10 +1,12 @@
 //! What happens before the vendor's installer starts: choose the system disk, refuse or clear it, write the answers.
 
+mod again;
 mod answers;
 pub mod choose;
 pub mod clear;
 pub mod guards;
 pub mod marker;
+pub mod turn;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use anyhow::{Context, Result};
 pub use answers::{Answers, answers};
 
 use marker::Look;
+use turn::Turn;
 
 use crate::console::Console;
 use crate::facts::disks::{Disk, Source};
@@ -79,6 +82,8 @@ pub struct Decision {
     pub disk: Disk,
     /// Volume groups to stop first; all of them lie on that disk alone.
     pub groups: Vec<String>,
+    /// What was installed on it before, if anything.
+    pub carries: Option<String>,
     /// One line for each disk seen.
     pub table: Vec<String>,
     /// The answers, without the password.
@@ -97,6 +102,16 @@ pub fn payload(path: &Path) -> Result<(Payload, Site)> {
 
 /// Decides, or refuses. Only reads, but for mounting file systems read-only for a moment.
 pub fn decide(system: &System, source: &Source, who: &Who, options: &Options) -> Result<Decision> {
+    decide_in(&Turn::take(system, &options.look, turn::LIMIT)?, system, source, who, options)
+}
+
+fn decide_in(
+    turn: &Turn,
+    system: &System,
+    source: &Source,
+    who: &Who,
+    options: &Options,
+) -> Result<Decision> {
     let (payload, site) = payload(&options.region)?;
     let words = Words::parse(&system.root.text("/proc/cmdline")?);
     let machine = site.machine(who)?;
@@ -105,7 +120,7 @@ pub fn decide(system: &System, source: &Source, who: &Who, options: &Options) ->
     let mut answers = answers(&site, machine, who, &tables)?;
     let filter = machine.and_then(|machine| machine.disk.as_ref()).unwrap_or(&site.install.disk);
     let disks = source.disks()?;
-    let installed = installed(system, &disks, &options.look)?;
+    let installed = installed(system, &disks, turn)?;
     let mut choice = choose::choose(&disks, filter);
     name_installations(&mut choice.table, &disks, &installed);
     for line in &choice.table {
@@ -119,13 +134,15 @@ pub fn decide(system: &System, source: &Source, who: &Who, options: &Options) ->
     guards::guard_installation(&disk, &installed, &payload.build_id, words.reinstall)?;
     answers.disk = disk.path.to_string_lossy().into_owned();
     let countdown = words.countdown.unwrap_or(site.install.countdown);
-    Ok(Decision { disk, groups, table, answers, countdown })
+    let carries = installed.into_iter().find(|(carrier, _)| carrier.path == disk.path);
+    let carries = carries.and_then(|(_, look)| look.describe());
+    Ok(Decision { disk, groups, carries, table, answers, countdown })
 }
 
 /// What was installed before on any disk that nothing uses.
-fn installed(system: &System, disks: &[Disk], look: &Path) -> Result<Vec<(Disk, Look)>> {
+fn installed(system: &System, disks: &[Disk], turn: &Turn) -> Result<Vec<(Disk, Look)>> {
     let free = disks.iter().filter(|disk| disk.mounts.is_empty() && !disk.boot_medium);
-    free.map(|disk| Ok((disk.clone(), marker::find(system, disk, look)?))).collect()
+    free.map(|disk| Ok((disk.clone(), marker::find(system, disk, turn)?))).collect()
 }
 
 /// Names what was installed in the lines of the disks; line and disk stand at the same place.
@@ -139,14 +156,16 @@ fn name_installations(table: &mut [String], disks: &[Disk], installed: &[(Disk, 
     }
 }
 
-/// Does what was decided, after the countdown.
+/// Does what was decided, after the countdown, if it would be decided again. The turn that is returned keeps every other
+/// look away from the disk while the vendor's installer works on it.
 pub fn apply(
     system: &System,
     source: &Source,
+    who: &Who,
     console: &mut Console,
     decision: &Decision,
     options: &Options,
-) -> Result<()> {
+) -> Result<Turn> {
     let disk = &decision.disk;
     console.say(&format!(
         "\ncias: this server is installed now. ALL DATA ON {} IS LOST.\n{}",
@@ -157,19 +176,31 @@ pub fn apply(
         &format!("Press any key to stop. Erasing {} in", disk.path.display()),
         decision.countdown,
     )?;
+    let turn = Turn::take(system, &options.look, turn::LIMIT)?;
+    let now = decide_in(&turn, system, source, who, options).context("looking again after the countdown")?;
+    again::same(decision, &now)?;
     clear::deactivate(system, disk, &decision.groups)?;
-    let now = source.disks()?;
-    let now =
-        now.iter().find(|now| now.path == disk.path && now.size == disk.size && now.serial == disk.serial);
-    let now = now.ok_or_else(|| {
-        Class::Refused.error(format!(
-            "{} is no longer the disk that was chosen: nothing was written; start again",
-            disk.path.display()
-        ))
-    })?;
-    clear::clear(system, now)?;
+    clear::clear(system, &out_of_use(source, disk)?)?;
     system.log.say(&format!("{} is cleared", disk.describe()));
-    write_answers(&decision.answers, &options.answers)
+    write_answers(&decision.answers, &options.answers)?;
+    Ok(turn)
+}
+
+/// What the facts say about the disk after all that held it was stopped; nothing else of it may have changed.
+fn out_of_use(source: &Source, disk: &Disk) -> Result<Disk> {
+    let shown = disk.path.display();
+    let gone = |why: &str| {
+        Class::Refused.error(format!(
+            "{shown} is no longer the disk that was chosen ({why}): nothing was written; start again"
+        ))
+    };
+    let now =
+        source.disks()?.into_iter().find(|now| now.path == disk.path).ok_or_else(|| gone("it is gone"))?;
+    let free = |disk: &Disk| Disk { holders: Vec::new(), together: Vec::new(), ..disk.clone() };
+    match again::difference(&free(disk), &free(&now)) {
+        Some(difference) => Err(gone(&difference)),
+        None => Ok(now),
+    }
 }
 
 /// Prints the decision, as `--dry-run` does.

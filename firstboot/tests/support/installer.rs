@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::Result;
 use cias_firstboot::console::Console;
 use cias_firstboot::outcome::Class;
-use cias_firstboot::preinstall::{self, Options};
+use cias_firstboot::preinstall::{self, Decision, Options};
 use cias_firstboot::region::{self, Payload};
 use cias_firstboot::site::Who;
 
@@ -54,15 +54,35 @@ pub fn options(machine: &Machine) -> Options {
 }
 
 pub fn preinstall(machine: &Machine, terminals: &Path) -> Result<()> {
+    apply(machine, terminals, &decide(machine)?)
+}
+
+pub fn decide(machine: &Machine) -> Result<Decision> {
+    preinstall::decide(&machine.system(), &machine.source(), &Who::default(), &options(machine))
+}
+
+pub fn apply(machine: &Machine, terminals: &Path, decision: &Decision) -> Result<()> {
     let (system, source, options) = (machine.system(), machine.source(), options(machine));
-    let decision = preinstall::decide(&system, &source, &Who::default(), &options)?;
-    preinstall::apply(&system, &source, &mut Console::open(terminals, ""), &decision, &options)
+    let mut console = Console::open(terminals, "");
+    preinstall::apply(&system, &source, &Who::default(), &mut console, decision, &options).map(drop)
 }
 
 /// Wants a refusal with that in its text, and every disk as it was.
 pub fn refuses(machine: &Machine, wanted: &str) {
     let before = machine.fingerprints();
-    let error = preinstall(machine, machine.root()).expect_err(wanted);
+    refused(machine, preinstall(machine, machine.root()), &before, wanted);
+}
+
+/// Wants a decision, then lets `change` happen, and wants a refusal with that in its text and no byte written.
+pub fn refuses_after(machine: &mut Machine, change: impl FnOnce(&mut Machine), wanted: &str) {
+    let decision = decide(machine).unwrap();
+    change(machine);
+    let before = machine.fingerprints();
+    refused(machine, apply(machine, machine.root(), &decision), &before, wanted);
+}
+
+fn refused(machine: &Machine, result: Result<()>, before: &[String], wanted: &str) {
+    let error = result.expect_err(wanted);
     assert_eq!(Class::of(&error), Class::Refused, "{error:#}");
     assert!(format!("{error:#}").contains(wanted), "{error:#}");
     assert_eq!(machine.fingerprints(), before, "{wanted}");

@@ -140,6 +140,31 @@ impl Machine {
         self.loops.insert(name.to_owned(), Loop { device, image, lent: false });
     }
 
+    /// Makes a disk look, to whoever asks sysfs, as if `device` with the attributes `files` were built on it and on
+    /// `others`. No kernel stands behind it: a stand-in.
+    pub fn hold(&self, device: &str, files: &[(&str, &str)], disks: &[&str]) {
+        let block = self.root().join("sys/block");
+        for (file, text) in files {
+            let path = block.join(device).join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        for disk in disks {
+            let (entry, slave) = (block.join(disk), block.join(device).join("slaves").join(disk));
+            fs::create_dir_all(slave).unwrap();
+            if let Ok(kernel) = fs::read_link(&entry) {
+                fs::remove_file(&entry).unwrap();
+                fs::create_dir(&entry).unwrap();
+                for found in fs::read_dir(&kernel).unwrap().map(|found| found.unwrap().file_name()) {
+                    if found != "holders" {
+                        symlink(kernel.join(&found), entry.join(&found)).unwrap();
+                    }
+                }
+            }
+            fs::create_dir_all(entry.join("holders").join(device)).unwrap();
+        }
+    }
+
     /// The real device of a disk.
     pub fn device(&self, name: &str) -> &str {
         &self.loops[name].device

@@ -17,6 +17,8 @@ use crate::runner::{Call, Runner};
 use crate::signatures::Signature;
 use crate::system::Sysroot;
 
+pub(crate) use sysfs::device_number;
+
 /// What was read from both ends of a disk or partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +46,8 @@ pub struct Partition {
     pub name: String,
     /// Its device node.
     pub path: PathBuf,
+    /// The kernel's number of it, `MAJOR:MINOR`.
+    pub number: String,
     /// Size in bytes.
     pub size: u64,
     /// What is on it.
@@ -58,6 +62,8 @@ pub struct Disk {
     pub name: String,
     /// Its device node.
     pub path: PathBuf,
+    /// The kernel's number of it, `MAJOR:MINOR`.
+    pub number: String,
     /// Size in bytes.
     pub size: u64,
     /// Serial number of the unit, if it tells one.
@@ -78,8 +84,11 @@ pub struct Disk {
     pub mounts: Vec<String>,
     /// It holds active swap, through RAID and LVM as well.
     pub swap: bool,
-    /// Devices that the kernel built on it or on its partitions (LVM, md, crypt, multipath), by name.
+    /// Devices that the kernel built on it or on its partitions (LVM, md, crypt, multipath), and on those, by name; what
+    /// stands on another one comes after it.
     pub holders: Vec<String>,
+    /// Other devices that one of the holders stands on, too, by name.
+    pub together: Vec<String>,
     /// Its partitions.
     pub partitions: Vec<Partition>,
     /// What is on the disk as a whole, such as a partition table.

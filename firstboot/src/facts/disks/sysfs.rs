@@ -1,6 +1,7 @@
 //! Reads disks from sysfs (kernel 2.6.32: no `diskseq`, no `wwid`, a serial number only for virtio).
 
 use std::fs::File;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::thread;
 
@@ -54,7 +55,8 @@ fn disk(source: &Source, stack: &Stack, name: &str) -> Result<Disk> {
     let udev = (source.udev)(name);
     let told = |key: &str| udev.get(key).filter(|value| !value.is_empty()).cloned();
     let size = size_of(&base).with_context(|| format!("reading the size of {name}"))?;
-    let contents = contents(source, name, size);
+    let number = stack.number(name);
+    let contents = contents(source, name, &number, size);
     let usage = stack.usage(name);
     let path = std::fs::canonicalize(&base).unwrap_or_else(|_| base.clone());
     let external = path
@@ -64,6 +66,7 @@ fn disk(source: &Source, stack: &Stack, name: &str) -> Result<Disk> {
     Ok(Disk {
         name: name.replace('!', "/"),
         path: node(name),
+        number,
         size,
         serial: attribute(&base, "serial")
             .or_else(|| attribute(&base, "device/serial"))
@@ -79,32 +82,43 @@ fn disk(source: &Source, stack: &Stack, name: &str) -> Result<Disk> {
         mounts: usage.mounts,
         swap: usage.swap,
         holders: usage.holders,
+        together: usage.together,
         partitions: stack
             .partitions(name)
             .iter()
-            .map(|part| partition(source, name, part))
+            .map(|part| partition(source, stack, name, part))
             .collect::<Result<_>>()?,
         contents,
     })
 }
 
-fn partition(source: &Source, disk: &str, name: &str) -> Result<Partition> {
+fn partition(source: &Source, stack: &Stack, disk: &str, name: &str) -> Result<Partition> {
     let base = source.at("/sys/block").join(disk).join(name);
     let size = size_of(&base).with_context(|| format!("reading the size of {name}"))?;
-    Ok(Partition {
-        name: name.replace('!', "/"),
-        path: node(name),
-        size,
-        contents: contents(source, name, size),
-    })
+    let number = stack.number(name);
+    let contents = contents(source, name, &number, size);
+    Ok(Partition { name: name.replace('!', "/"), path: node(name), number, size, contents })
 }
 
-fn contents(source: &Source, name: &str, size: u64) -> Contents {
-    let read = File::open(source.at(node(name))).and_then(|mut file| signatures::scan(&mut file, size));
+fn contents(source: &Source, name: &str, number: &str, size: u64) -> Contents {
+    let read = File::open(source.at(node(name))).and_then(|mut file| {
+        if let Some(found) = device_number(&file)?.filter(|found| found != number) {
+            let text = format!("it is another device than the kernel says: found {found}, wanted {number}");
+            return Err(std::io::Error::other(text));
+        }
+        signatures::scan(&mut file, size)
+    });
     match read {
         Ok(found) => Contents::Read(found),
         Err(error) => Contents::Unreadable(error.to_string()),
     }
+}
+
+/// `MAJOR:MINOR` of an open block device; nothing for any other file.
+pub(crate) fn device_number(file: &File) -> std::io::Result<Option<String>> {
+    let found = file.metadata()?;
+    let (major, minor) = (nix::sys::stat::major(found.rdev()), nix::sys::stat::minor(found.rdev()));
+    Ok(found.file_type().is_block_device().then(|| format!("{major}:{minor}")))
 }
 
 /// The device node of a kernel name, which has `!` for `/`.

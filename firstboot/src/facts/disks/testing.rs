@@ -8,6 +8,7 @@ pub(crate) fn disk(name: &str, gib: u64) -> Disk {
     Disk {
         name: name.into(),
         path: format!("/dev/{name}").into(),
+        number: "8:0".into(),
         size: gib << 30,
         serial: None,
         model: None,
@@ -19,6 +20,7 @@ pub(crate) fn disk(name: &str, gib: u64) -> Disk {
         mounts: Vec::new(),
         swap: false,
         holders: Vec::new(),
+        together: Vec::new(),
         partitions: Vec::new(),
         contents: Contents::Read(Vec::new()),
     }
@@ -39,6 +41,7 @@ pub(crate) fn partition(name: &str, found: Vec<Signature>) -> Partition {
     Partition {
         name: name.into(),
         path: format!("/dev/{name}").into(),
+        number: "8:1".into(),
         size: 1 << 30,
         contents: Contents::Read(found),
     }
