@@ -11,7 +11,7 @@ use cias_firstboot::facts::disks::Disk;
 use cias_firstboot::signatures::Kind;
 use cias_firstboot::site::{self, Site};
 use cias_firstboot::step::Step;
-use loops::{Machine, put, put_signature};
+use loops::{Machine, put, put_signature, put_table};
 
 const GIB: u64 = 1 << 30;
 const FSTAB: &str = "/dev/pve/root / ext3 errors=remount-ro 0 1\n# kept\nproc /proc proc defaults 0 0\n";
@@ -166,6 +166,55 @@ fn a_disk_with_an_installed_system_is_never_a_data_disk() {
         let named = warnings.iter().any(|line| line.contains("the finished installation of the build ffff"));
         assert_eq!(named, kept, "{warnings:?}");
     }
+}
+
+#[test]
+fn a_disk_whose_partition_carries_an_iso_image_or_cannot_be_read_is_never_a_data_disk() {
+    if !loops::allowed() {
+        return;
+    }
+    const SECTORS: u32 = 100 * 2048;
+    let (mut machine, site) = (node(), test_site("[disks]\nwipe = \"all\"\n"));
+    machine.add("eda", GIB, |file| {
+        put_table(file, SECTORS);
+        put(file, (1 << 20) + 32769, b"CD001");
+    });
+    machine.add("edb", GIB, |file| put_table(file, SECTORS));
+    machine.add_partition("eda", SECTORS);
+    let unreadable = machine.add_partition("edb", SECTORS);
+    fs::remove_file(machine.root().join(unreadable.trim_start_matches('/'))).unwrap();
+    let before = machine.fingerprints();
+    let (todo, warnings) = boot(&machine, &site);
+    assert_eq!((todo.len(), warnings.len()), (0, 2), "{todo:?} {warnings:?}");
+    assert!(warnings[0].contains("or carries an ISO image"), "{warnings:?}");
+    assert!(warnings[1].contains(&format!("{unreadable} can't be read")), "{warnings:?}");
+    assert_eq!(machine.fingerprints(), before);
+}
+
+#[test]
+fn a_disk_that_is_another_one_when_it_is_formatted_is_left_alone() {
+    if !loops::allowed() {
+        return;
+    }
+    let (mut machine, site) = (node(), test_site(""));
+    machine.add("eda", GIB, |_| ());
+    machine.add("edb", GIB, |file| put(file, 600 << 20, b"data in its middle"));
+    // The name comes to mean another disk after the look: both are blank at their ends.
+    let (node, other) = (machine.root().join("dev/eda"), machine.device("edb").to_owned());
+    *machine.meanwhile.lock().unwrap() = Some((
+        "udevadm settle".into(),
+        Box::new(move || {
+            fs::remove_file(&node).unwrap();
+            std::os::unix::fs::symlink(&other, &node).unwrap();
+        }),
+    ));
+    let before = machine.fingerprint("edb");
+    let system = machine.system();
+    let step = DataDisks::new(&site).with(vec!["eda".into()]);
+    step.apply(&system).unwrap();
+    let warnings = step.check(&system).unwrap().warnings;
+    assert!(warnings.iter().any(|line| line.contains("is not what was decided about")), "{warnings:?}");
+    assert_eq!(machine.fingerprint("edb"), before);
 }
 
 #[test]

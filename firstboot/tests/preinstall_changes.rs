@@ -57,7 +57,7 @@ fn a_chosen_disk_that_comes_into_use_is_not_cleared() {
     machine.add("eda", 4 * GIB, |file| put_table(file, PARTITION));
     let partition = put_boot_partition(&machine, "eda", "x");
     let change = |machine: &mut Machine| {
-        tool("mount", &["-r", &partition, machine.root().join("prepare").to_str().unwrap()])
+        tool("mount", &["-r", &partition, machine.root().join("prepare").to_str().unwrap()]);
     };
     refuses_after(&mut machine, change, "/dev/eda, 4.2 GB: refused, it is mounted on /prepare");
 }

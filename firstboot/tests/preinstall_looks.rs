@@ -19,7 +19,7 @@ use installer::{BUILD, GIB, PARTITION, installer, options, prepare_boot_partitio
 use loops::{Machine, put, put_table};
 
 /// A look that takes longer hangs.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// The line of `disk` in the list that a decision shows.
 fn shown(machine: Machine, disk: &str) -> String {

@@ -19,7 +19,7 @@ use cias_firstboot::step::Step;
 use installer::{GIB, PARTITION, decide, installer, options, put_boot_partition, tool};
 use loops::{Machine, put_table};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// `eda` is blank; the other disks carry an installation each.
 fn three() -> Machine {

@@ -96,7 +96,7 @@ pub fn decide(disk: &Disk, all: &[Disk], policy: &Policy, begun: bool) -> Verdic
     }
     let seen: Vec<String> = found.iter().map(ToString::to_string).collect();
     let seen = if seen.is_empty() { "partitions".to_owned() } else { seen.join(", ") };
-    let member = found.iter().any(|signature| signature.kind.is_member());
+    let member = found.iter().any(|signature| signature.is_member());
     match (policy.wipe, member) {
         (Wipe::All, _) | (Wipe::Foreign, false) => Verdict::Format,
         (Wipe::Foreign, true) => Verdict::Refuse(format!(
@@ -131,6 +131,8 @@ fn never(disk: &Disk, all: &[Disk]) -> Option<String> {
         Some(format!("it is mounted at {point}"))
     } else if let Contents::Unreadable(why) = &disk.contents {
         Some(format!("it can't be read ({why}): replace it"))
+    } else if let Some((path, why)) = disk.unreadable_partition() {
+        Some(format!("{} can't be read ({why}): replace the disk", path.display()))
     } else if let Some(other) = others().find(same_unit) {
         let other = other.path.display();
         Some(format!("{other} has the same serial number: they may be two ways to one disk"))
@@ -165,10 +167,6 @@ fn not_to_format(disk: &Disk, all: &[Disk], policy: &Policy) -> Option<String> {
         Some(format!("it is mounted at {point}"))
     } else if !policy.wants(disk) {
         Some(format!("its model {:?} is not in disks.match", disk.model.as_deref().unwrap_or_default()))
-    } else if let Some(part) =
-        disk.partitions.iter().find(|it| matches!(it.contents, Contents::Unreadable(_)))
-    {
-        Some(format!("{} can't be read: replace the disk", part.path.display()))
     } else if disk.size > LARGEST {
         Some(format!("it has {}, and ext3 takes at most {}", human(disk.size), human(LARGEST)))
     } else {

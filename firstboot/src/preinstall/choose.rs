@@ -85,6 +85,8 @@ fn never(disk: &Disk, all: &[Disk]) -> Option<String> {
         Some("it is read-only".into())
     } else if let Contents::Unreadable(error) = &disk.contents {
         Some(format!("it cannot be read: {error}"))
+    } else if let Some((path, error)) = disk.unreadable_partition() {
+        Some(format!("{} cannot be read: {error}", path.display()))
     } else if let Some(twin) = twin {
         Some(format!("{} has the same serial number", twin.path.display()))
     } else if !vendor_takes(&disk.name) {
@@ -164,7 +166,8 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::disks::testing::disk;
+    use crate::facts::disks::Partition;
+    use crate::facts::disks::testing::{disk, partition};
 
     fn filter(pick: &str) -> DiskFilter {
         DiskFilter { pick: (!pick.is_empty()).then(|| pick.into()), ..DiskFilter::default() }
@@ -217,13 +220,21 @@ mod tests {
     #[test]
     fn what_must_never_be_touched_is_not_chosen_even_when_it_is_named() {
         type Change = fn(&mut Disk);
-        let cases: [(&str, Change, &str); 9] = [
+        let cases: [(&str, Change, &str); 10] = [
             ("boot medium", |d| d.boot_medium = true, "it is the boot medium or carries an ISO image"),
             ("removable", |d| d.removable = true, "it is removable or on USB"),
             ("mounted", |d| d.mounts = vec!["/srv".into()], "it is mounted on /srv"),
             ("swap", |d| d.swap = true, "its swap is in use"),
             ("read-only", |d| d.read_only = true, "it is read-only"),
             ("unreadable", |d| d.contents = Contents::Unreadable("EIO".into()), "it cannot be read: EIO"),
+            (
+                "unreadable partition",
+                |d| {
+                    let contents = Contents::Unreadable("EIO".into());
+                    d.partitions = vec![Partition { contents, ..partition("sda1", Vec::new()) }];
+                },
+                "/dev/sda1 cannot be read: EIO",
+            ),
             ("name", |d| d.name = "nvme0n1".into(), "the vendor's installer knows no device of that name"),
             ("small", |d| d.size = LEAST - 512, "it is smaller than 4.2 GB"),
             ("twin", |d| d.serial = Some("T".into()), "/dev/sdz has the same serial number"),

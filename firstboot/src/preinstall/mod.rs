@@ -128,6 +128,7 @@ fn decide_in(
     }
     let disk = choice.disk()?.clone();
     guards::guard(&disk, &disks)?;
+    guards::guard_holders(&disk, |name| system.root.attribute(&format!("/sys/block/{name}/dm/uuid")))?;
     let table = choice.table;
     let vgs = Call::new("vgs").args(["--noheadings", "--separator", ",", "-o", "vg_name,pv_name"]);
     let groups = guards::guard_groups(&disk, &system.runner.run(&vgs)?.stdout)?;

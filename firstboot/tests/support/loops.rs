@@ -36,6 +36,9 @@ fn run(program: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+/// Something that happens on the machine.
+pub type Event = Box<dyn FnOnce() + Send>;
+
 /// One loop device with its file.
 struct Loop {
     device: String,
@@ -58,6 +61,8 @@ pub struct Machine {
     pub answers: Vec<(String, i32, String)>,
     /// Calls whose line begins so wait until that many of them run.
     pub together: Option<(String, Barrier)>,
+    /// What happens once, before the first call whose line begins so.
+    pub meanwhile: Mutex<Option<(String, Event)>>,
     /// The lines of all calls.
     pub calls: Mutex<Vec<String>>,
     loops: BTreeMap<String, Loop>,
@@ -81,6 +86,7 @@ impl Machine {
         Self {
             answers: Vec::new(),
             together: None,
+            meanwhile: Mutex::default(),
             calls: Mutex::default(),
             loops: BTreeMap::new(),
             root: root.to_owned(),
@@ -100,6 +106,7 @@ impl Machine {
         Self {
             answers: Vec::new(),
             together: None,
+            meanwhile: Mutex::default(),
             calls: Mutex::default(),
             loops: entries.map(|entry| lent(entry.unwrap().path())).collect(),
             root: root.to_owned(),
@@ -261,6 +268,10 @@ impl Runner for Machine {
     fn outcome(&self, call: &Call) -> Result<Output> {
         let line = call.line();
         self.calls.lock().unwrap().push(line.clone());
+        let event = self.meanwhile.lock().unwrap().take_if(|(start, _)| line.starts_with(start.as_str()));
+        if let Some((_, event)) = event {
+            event();
+        }
         if let Some((start, barrier)) = &self.together
             && line.starts_with(start)
         {

@@ -102,6 +102,14 @@ impl Disk {
         self.contents.signatures().iter().chain(parts)
     }
 
+    /// The first partition that can't be read, and why.
+    pub fn unreadable_partition(&self) -> Option<(&Path, &str)> {
+        self.partitions.iter().find_map(|part| match &part.contents {
+            Contents::Unreadable(why) => Some((part.path.as_path(), why.as_str())),
+            Contents::Read(_) => None,
+        })
+    }
+
     /// Is any of it in use now?
     pub fn in_use(&self) -> bool {
         self.system || self.swap || !self.mounts.is_empty() || !self.holders.is_empty()

@@ -58,6 +58,13 @@ fn disk(source: &Source, stack: &Stack, name: &str) -> Result<Disk> {
     let number = stack.number(name);
     let contents = contents(source, name, &number, size);
     let usage = stack.usage(name);
+    let partitions: Vec<Partition> = stack
+        .partitions(name)
+        .iter()
+        .map(|part| partition(source, stack, name, part))
+        .collect::<Result<_>>()?;
+    let on_partitions = partitions.iter().flat_map(|part| part.contents.signatures());
+    let iso = contents.signatures().iter().chain(on_partitions).any(|found| found.kind == Kind::Iso9660);
     let path = std::fs::canonicalize(&base).unwrap_or_else(|_| base.clone());
     let external = path
         .components()
@@ -78,16 +85,12 @@ fn disk(source: &Source, stack: &Stack, name: &str) -> Result<Disk> {
         removable: external || attribute(&base, "removable").as_deref() == Some("1"),
         read_only: attribute(&base, "ro").as_deref() == Some("1"),
         system: usage.system,
-        boot_medium: usage.iso || contents.signatures().iter().any(|found| found.kind == Kind::Iso9660),
+        boot_medium: usage.iso || iso,
         mounts: usage.mounts,
         swap: usage.swap,
         holders: usage.holders,
         together: usage.together,
-        partitions: stack
-            .partitions(name)
-            .iter()
-            .map(|part| partition(source, stack, name, part))
-            .collect::<Result<_>>()?,
+        partitions,
         contents,
     })
 }

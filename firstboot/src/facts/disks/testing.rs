@@ -33,7 +33,7 @@ pub(crate) fn signature(kind: Kind) -> Signature {
 
 /// A member of a group.
 pub(crate) fn member(kind: Kind, name: &str, id: &str) -> Signature {
-    Signature { group: Some(Group { name: name.into(), id: id.into() }), ..signature(kind) }
+    Signature { group: Some(Group { name: name.into(), id: id.into(), of: None }), ..signature(kind) }
 }
 
 /// A partition with that on it.

@@ -35,6 +35,7 @@ fn the_system_is_found_through_lvm_and_by_a_partition() {
     assert!(system.system && system.swap && system.in_use());
     assert_eq!(system.mounts, ["/", "/boot"]);
     assert_eq!(system.holders, ["dm-0", "dm-1"]);
+    assert_eq!(system.together, Vec::<String>::new());
     assert_eq!(system.partitions.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["sda1", "sda2"]);
     assert!(disks.values().filter(|disk| disk.system).count() == 1);
 }
@@ -46,8 +47,31 @@ fn both_members_of_a_mounted_array_are_in_use() {
     for name in ["sdc", "sdd"] {
         assert_eq!(disks[name].mounts, ["/srv/two words"], "{name}");
         assert_eq!(disks[name].holders, ["md0"], "{name}");
+        assert_eq!(disks[name].together, [if name == "sdc" { "sdd" } else { "sdc" }]);
         assert!(!disks[name].system);
     }
+}
+
+#[test]
+fn what_stands_on_an_array_holds_its_disks_too_and_comes_after_it() {
+    let folder = Tree::of("node");
+    let entry = |path: &str| fs::create_dir_all(folder.path().join("sys/block").join(path)).unwrap();
+    for path in
+        ["md0/holders/dm-7", "md0/holders/dm-2", "dm-2/slaves/md0", "dm-2/holders/dm-7", "dm-7/slaves/md0"]
+    {
+        entry(path);
+    }
+    entry("dm-7/slaves/vda");
+    let disks = read(folder.path());
+    assert_eq!(disks["sdc"].holders, ["md0", "dm-2", "dm-7"]);
+    assert_eq!(disks["sdc"].together, ["sdd", "vda"]);
+}
+
+#[test]
+fn an_iso_image_on_a_partition_makes_its_disk_a_boot_medium() {
+    let folder = Tree::of("installer");
+    put(folder.path(), "cciss/c0d0p1", 32769, b"CD001");
+    assert!(read(folder.path())["cciss/c0d0"].boot_medium);
 }
 
 #[test]
