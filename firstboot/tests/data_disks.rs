@@ -14,6 +14,8 @@ use cias_firstboot::step::Step;
 use loops::{Machine, put, put_signature, put_table};
 
 const GIB: u64 = 1 << 30;
+/// Sectors of the partition that the tests make, 100 MiB.
+const PARTITION: u32 = 100 * 2048;
 const FSTAB: &str = "/dev/pve/root / ext3 errors=remount-ro 0 1\n# kept\nproc /proc proc defaults 0 0\n";
 
 fn node() -> Machine {
@@ -173,15 +175,14 @@ fn a_disk_whose_partition_carries_an_iso_image_or_cannot_be_read_is_never_a_data
     if !loops::allowed() {
         return;
     }
-    const SECTORS: u32 = 100 * 2048;
     let (mut machine, site) = (node(), test_site("[disks]\nwipe = \"all\"\n"));
     machine.add("eda", GIB, |file| {
-        put_table(file, SECTORS);
+        put_table(file, PARTITION);
         put(file, (1 << 20) + 32769, b"CD001");
     });
-    machine.add("edb", GIB, |file| put_table(file, SECTORS));
-    machine.add_partition("eda", SECTORS);
-    let unreadable = machine.add_partition("edb", SECTORS);
+    machine.add("edb", GIB, |file| put_table(file, PARTITION));
+    machine.add_partition("eda", PARTITION);
+    let unreadable = machine.add_partition("edb", PARTITION);
     fs::remove_file(machine.root().join(unreadable.trim_start_matches('/'))).unwrap();
     let before = machine.fingerprints();
     let (todo, warnings) = boot(&machine, &site);
