@@ -257,10 +257,10 @@ fn server_with_installer() -> Machine {
         test \"$(stat -c %a $CIAS_ANSWERS)\" = 600 || fail 'others can read the answers'\n\
         grep -q '\"password\":\"[a-p]\\{16\\}\"' $CIAS_ANSWERS || fail 'no password'\n\
         cmp -s -n 1048576 $DISK /dev/zero || fail 'the disk is not cleared'\n";
-    for (name, command) in STEPS {
-        script +=
-            &format!("{command}\ntest \"$CIAS_FAILPOINT\" != 'proxinstall {name}' || kill -9 $PPID $$\n");
-    }
+    let step = |(name, command)| {
+        format!("{command}\ntest \"$CIAS_FAILPOINT\" != 'proxinstall {name}' || kill -9 $PPID $$\n")
+    };
+    script.extend(STEPS.map(step));
     let path = machine.root().join("proxinstall");
     fs::write(&path, script).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();

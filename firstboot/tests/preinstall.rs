@@ -8,8 +8,10 @@ mod installer;
 mod loops;
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use cias_firstboot::outcome::Class;
 use cias_firstboot::preinstall;
@@ -216,6 +218,54 @@ fn a_disk_that_something_has_claimed_is_refused_although_no_fact_shows_it() {
     refuses(&machine, "can't be had for this installation alone");
     drop(claim);
     preinstall(&machine, machine.root()).unwrap();
+}
+
+#[test]
+fn a_disk_that_another_process_writes_to_is_refused_and_one_that_it_reads_is_not() {
+    if !loops::allowed() {
+        return;
+    }
+    let mut machine = installer("");
+    machine.add("eda", 4 * GIB, |file| put_table(file, PARTITION));
+    let partition = machine.add_partition("eda", PARTITION);
+    for (how, device, writes) in
+        [("<>", machine.device("eda"), true), ("<>", &partition, true), ("<", machine.device("eda"), false)]
+    {
+        // Its own child is the one that counts: what we start ourselves does not.
+        let script = format!("sh -c 'exec 3{how}{device}; echo $$; read line'; true");
+        let (input, output) = (Stdio::piped(), Stdio::piped());
+        let mut other = Command::new("sh").args(["-c", &script]).stdin(input).stdout(output).spawn().unwrap();
+        let mut pid = String::new();
+        BufReader::new(other.stdout.take().unwrap()).read_line(&mut pid).unwrap();
+        let entry = machine.root().join("proc").join(pid.trim());
+        std::os::unix::fs::symlink(Path::new("/proc").join(pid.trim()), &entry).unwrap();
+        if writes {
+            refuses(
+                &machine,
+                &format!(
+                    "can't be had for this installation alone (sh (process {}) writes to it)",
+                    pid.trim()
+                ),
+            );
+        } else {
+            preinstall(&machine, machine.root()).unwrap();
+        }
+        fs::remove_file(entry).unwrap();
+        drop(other.stdin.take());
+        other.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_partition_that_is_locked_is_not_cleared() {
+    if !loops::allowed() {
+        return;
+    }
+    let mut machine = installer("");
+    machine.add("eda", 4 * GIB, |file| put_table(file, PARTITION));
+    let partition = machine.add_partition("eda", PARTITION);
+    installer::tool("blockdev", &["--setro", &partition]);
+    refuses(&machine, "/dev/eda, 4.2 GB: refused, it is read-only");
 }
 
 #[test]

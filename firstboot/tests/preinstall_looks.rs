@@ -157,3 +157,23 @@ fn what_lies_on_a_disk_is_neither_run_nor_opened_as_a_device_during_a_look() {
         assert!(line.contains("-o ro,noload,nodev,nosuid,noexec "), "{line}");
     }
 }
+
+#[test]
+fn a_file_system_that_is_busy_is_not_taken_for_a_broken_one() {
+    if !loops::allowed() {
+        return;
+    }
+    for (complaint, wanted) in [
+        ("mount: /dev/x already mounted or /y busy", Some("perhaps a finished installation (")),
+        ("mount: wrong fs type, bad option, bad superblock on /dev/x", None),
+    ] {
+        let mut machine = installer("");
+        machine.add("eda", 4 * GIB, |file| put_table(file, PARTITION));
+        prepare_boot_partition(&machine, "eda", |_| ());
+        machine.answers.push(("mount ".into(), 32, complaint.into()));
+        match wanted {
+            Some(wanted) => refuses(&machine, wanted),
+            None => assert!(shown(machine, "/dev/eda").ends_with("chosen")),
+        }
+    }
+}

@@ -112,7 +112,7 @@ pub fn decide(disk: &Disk, all: &[Disk], policy: &Policy, begun: bool) -> Verdic
 /// Reasons that no policy changes, neither for formatting nor for mounting.
 fn never(disk: &Disk, all: &[Disk]) -> Option<String> {
     let others = || all.iter().filter(|other| other.path != disk.path);
-    let same_unit = |other: &&Disk| disk.serial.is_some() && other.serial == disk.serial;
+    let same_unit = |other: &&Disk| other.may_be(disk);
     let same_system = |other: &&Disk| match (own_system(disk), own_system(other)) {
         (Some((mine, _)), Some((theirs, _))) => mine == theirs,
         _ => false,
@@ -121,6 +121,8 @@ fn never(disk: &Disk, all: &[Disk]) -> Option<String> {
         Some("it is the medium that the installation came from, or carries an ISO image".into())
     } else if disk.removable {
         Some("it is removable or on USB".into())
+    } else if disk.networked {
+        Some("it is reached over iSCSI or Fibre Channel: other servers may use it".into())
     } else if disk.read_only {
         Some("it is read-only".into())
     } else if disk.swap {
@@ -135,7 +137,9 @@ fn never(disk: &Disk, all: &[Disk]) -> Option<String> {
         Some(format!("{} can't be read ({why}): replace the disk", path.display()))
     } else if let Some(other) = others().find(same_unit) {
         let other = other.path.display();
-        Some(format!("{other} has the same serial number: they may be two ways to one disk"))
+        Some(format!(
+            "{other} has the same serial number or world wide name: they may be two ways to one disk"
+        ))
     } else if let Some(other) = others().find(same_system) {
         Some(format!("{} carries the same file system: one is a copy of the other", other.path.display()))
     } else if disk.size < SMALLEST {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::fcntl::OFlag;
 
+use super::writers;
 use crate::facts::disks::{Contents, Disk, device_number};
 use crate::failpoint;
 use crate::outcome::Class;
@@ -53,20 +54,21 @@ pub fn clear(system: &System, disk: &Disk) -> Result<()> {
     }
     // The kernel grants this only if nothing at all has claimed the disk or a part of it. What is opened here is what is
     // written to, whatever the names mean later.
-    let exclusive = open(system, &disk.path, OFlag::O_EXCL).map_err(|error| {
-        Class::Refused.error(format!(
-            "{shown} can't be had for this installation alone ({error}): nothing was written; find out what uses it, then \
-             start again"
-        ))
-    })?;
+    let mut file =
+        open(system, &disk.path, OFlag::O_EXCL).map_err(|error| taken(disk, &error.to_string()))?;
+    let parts_numbers = disk.partitions.iter().map(|part| part.number.as_str());
+    let numbers: Vec<&str> = parts_numbers.chain([disk.number.as_str()]).collect();
+    let writers = writers::find(&system.root, &numbers);
+    if !writers.is_empty() {
+        return Err(taken(disk, &format!("{} writes to it", writers.join(", "))));
+    }
     let mut parts = Vec::new();
     for part in &disk.partitions {
-        let mut file = open(system, &part.path, OFlag::empty())
-            .with_context(|| format!("opening {}", part.path.display()))?;
+        let opened = open(system, &part.path, OFlag::empty());
+        let mut file = opened.map_err(|error| taken(disk, &format!("{}: {error}", part.path.display())))?;
         is_as_told(&mut file, &part.path, &part.number, part.size, &part.contents)?;
         parts.push((file, part));
     }
-    let mut file = exclusive;
     is_as_told(&mut file, &disk.path, &disk.number, disk.size, &disk.contents)?;
     for (mut file, part) in parts {
         wipe_ends(&mut file, &part.path, part.size)?;
@@ -74,6 +76,13 @@ pub fn clear(system: &System, disk: &Disk) -> Result<()> {
     wipe_ends(&mut file, &disk.path, disk.size)?;
     drop(file);
     forget_partitions(system, disk)
+}
+
+fn taken(disk: &Disk, why: &str) -> anyhow::Error {
+    Class::Refused.error(format!(
+        "{} can't be had for this installation alone ({why}): nothing was written; find out what uses it, then start again",
+        disk.path.display()
+    ))
 }
 
 /// Refuses if what now answers to the name of a disk that was cleared is not that disk, blank at both ends.

@@ -15,7 +15,6 @@ use nix::fcntl::OFlag;
 use super::turn::Turn;
 use crate::facts::disks::Disk;
 use crate::files;
-use crate::outcome::Class;
 use crate::runner::Call;
 use crate::signatures::Kind;
 use crate::system::System;
@@ -101,16 +100,18 @@ pub fn find(system: &System, disk: &Disk, turn: &Turn) -> Result<Look> {
         let mount = Call::new("mount").args(["-n", "-t", kind, "-o", options]);
         let mounted = system.runner.run(&mount.arg(device.to_string_lossy()).arg(&*target));
         if let Err(error) = mounted {
-            // A broken file system is what an interrupted installation leaves behind; it carries no marker.
+            // A broken file system is what an interrupted installation leaves behind; it carries no marker. One that is in
+            // use may.
             system.log.say(&format!("{} can't be looked into: {error:#}", device.display()));
+            if format!("{error:#}").contains("busy") {
+                all.doubt = Some(format!("{} is busy", device.display()));
+            }
             continue;
         }
         let doubt = [folder.to_owned(), folder.join("boot")]
             .iter()
             .find_map(|folder| markers(folder, &mut all.installed).err());
-        system.runner.run(&Call::new("umount").args(["-n", &*target])).map_err(|error| {
-            Class::Refused.error(format!("{} does not come off {target}: {error:#}", device.display()))
-        })?;
+        turn.take_off(system)?;
         if let Some(error) = doubt {
             all.doubt = Some(format!("{} can't be searched: {error}", device.display()));
         }

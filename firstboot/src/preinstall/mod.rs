@@ -7,6 +7,7 @@ pub mod clear;
 pub mod guards;
 pub mod marker;
 pub mod turn;
+pub mod writers;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

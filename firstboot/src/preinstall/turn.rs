@@ -25,6 +25,13 @@ pub const LIMIT: Duration = Duration::from_mins(1);
 /// More file systems than one were never left at the folder.
 const LAYERS: u32 = 4;
 
+/// How often a file system is unmounted that is busy.
+const ATTEMPTS: u32 = 20;
+
+/// Between two attempts. A command that another thread starts at this moment has our open files, too, until it runs, and
+/// nothing tells when that is.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// The turn, until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct Turn {
@@ -59,6 +66,20 @@ impl Turn {
     /// Where file systems are mounted for a look.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Unmounts what is mounted for the look.
+    pub fn take_off(&self, system: &System) -> Result<()> {
+        let call = Call::new("umount").args(["-n".into(), self.folder.to_string_lossy()]);
+        let mut last = String::new();
+        for _ in 0..ATTEMPTS {
+            match system.runner.run(&call) {
+                Ok(_) => return Ok(()),
+                Err(error) => last = format!("{error:#}"),
+            }
+            thread::sleep(PAUSE);
+        }
+        Err(Class::Refused.error(format!("{} does not come off: {last}", self.folder.display())))
     }
 
     fn tidy(&self, system: &System) -> Result<()> {

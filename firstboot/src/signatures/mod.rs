@@ -138,7 +138,9 @@ impl Signature {
     }
 
     fn group(mut self, name: impl Into<String>, id: impl Into<String>) -> Self {
-        self.group = Some(Group { name: name.into(), id: id.into(), of: None });
+        // They reach the screen.
+        let plain = |text: String| text.chars().filter(|c| !c.is_control()).collect();
+        self.group = Some(Group { name: plain(name.into()), id: plain(id.into()), of: None });
         self
     }
 }

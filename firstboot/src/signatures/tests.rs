@@ -84,6 +84,15 @@ fn a_btrfs_says_which_it_is_and_over_how_many_disks() {
 }
 
 #[test]
+fn a_name_on_a_disk_brings_no_control_characters_to_the_screen() {
+    let (mut image, size) = fixture("lvm");
+    let at = image.windows(5).position(|bytes| bytes == b"pve {").unwrap();
+    image[at..at + 3].copy_from_slice(b"\x1b[J");
+    let found = scan(&mut Cursor::new(image), size).unwrap().remove(0);
+    assert_eq!(found.group.unwrap().name, "[J");
+}
+
+#[test]
 fn a_physical_volume_that_hides_its_group_is_not_taken_for_one_without() {
     let group = |image: &[u8]| scan(&mut Cursor::new(image), image.len() as u64).unwrap().remove(0).group;
     let hidden = Some(Group { name: String::new(), id: String::new(), of: None });

@@ -10,8 +10,9 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Barrier, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use cias_firstboot::facts::disks::Source;
@@ -247,8 +248,13 @@ impl Machine {
 
     /// Unmounts everything, as a shutdown does.
     pub fn unmount_all(&self) {
+        // A program that another test starts at this moment has our open files, too, until it runs.
+        let end = Instant::now() + Duration::from_secs(30);
         for point in self.mounts().iter().rev() {
-            run("umount", &[point]);
+            while !Command::new("umount").arg(point).stderr(Stdio::null()).status().unwrap().success() {
+                assert!(Instant::now() < end, "{point} is busy");
+                std::thread::yield_now();
+            }
         }
     }
 }

@@ -118,7 +118,14 @@ pub(super) fn table() -> Vec<(&'static str, Disk, Option<Disk>, [&'static str; 3
         ("foreign, mounted below /data", Disk { mounts: vec!["/data/x".into()], ..foreign() }, None, refuse),
         ("swap in use", Disk { swap: true, ..with(vec![signature(Kind::Swap)]) }, None, refuse),
         ("removable, or on USB", Disk { removable: true, ..base() }, None, refuse),
-        ("read-only", Disk { read_only: true, ..base() }, None, refuse),
+        ("on iSCSI or Fibre Channel", Disk { networked: true, ..base() }, None, refuse),
+        (
+            "our ext3, on iSCSI or Fibre Channel",
+            Disk { networked: true, ..with(vec![own("cias-disk1")]) },
+            None,
+            refuse,
+        ),
+        ("read-only, or one of its partitions is", Disk { read_only: true, ..base() }, None, refuse),
         ("boot medium, or any ISO image", Disk { boot_medium: true, ..base() }, None, refuse),
         (
             "our ext3, and read errors in a partition",
@@ -131,6 +138,12 @@ pub(super) fn table() -> Vec<(&'static str, Disk, Option<Disk>, [&'static str; 3
         ("read errors", Disk { contents: Contents::Unreadable("EIO".into()), ..base() }, None, refuse),
         ("read errors in a partition", Disk { partitions: vec![unreadable], ..base() }, None, refuse),
         ("two disks with one serial number", twin(base()), Some(twin(other(Vec::new()))), refuse),
+        (
+            "two disks with one world wide name",
+            Disk { wwn: Some("W".into()), ..base() },
+            Some(Disk { wwn: Some("W".into()), ..other(Vec::new()) }),
+            refuse,
+        ),
         ("the system's disk", Disk { system: true, ..foreign() }, None, ["-"; 3]),
     ]
 }

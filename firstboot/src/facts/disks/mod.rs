@@ -68,13 +68,17 @@ pub struct Disk {
     pub size: u64,
     /// Serial number of the unit, if it tells one.
     pub serial: Option<String>,
+    /// World wide name of the unit, if it has one.
+    pub wwn: Option<String>,
     /// Model, if it tells one.
     pub model: Option<String>,
     /// Does it spin?
     pub rotational: bool,
     /// Its medium can be taken out, or it hangs on USB or `FireWire`.
     pub removable: bool,
-    /// The kernel does not write to it.
+    /// It is reached over iSCSI or Fibre Channel, so that other servers may reach it, too.
+    pub networked: bool,
+    /// The kernel does not write to it or to one of its partitions.
     pub read_only: bool,
     /// `/`, `/boot`, `/usr` or `/var` lies on it.
     pub system: bool,
@@ -100,6 +104,12 @@ impl Disk {
     pub fn signatures(&self) -> impl Iterator<Item = &Signature> {
         let parts = self.partitions.iter().flat_map(|partition| partition.contents.signatures());
         self.contents.signatures().iter().chain(parts)
+    }
+
+    /// May both be ways to one unit?
+    pub fn may_be(&self, other: &Self) -> bool {
+        let same = |mine: &Option<String>, theirs: &Option<String>| mine.is_some() && mine == theirs;
+        same(&self.serial, &other.serial) || same(&self.wwn, &other.wwn)
     }
 
     /// The first partition that can't be read, and why.

@@ -66,10 +66,10 @@ fn disk(source: &Source, stack: &Stack, name: &str) -> Result<Disk> {
     let on_partitions = partitions.iter().flat_map(|part| part.contents.signatures());
     let iso = contents.signatures().iter().chain(on_partitions).any(|found| found.kind == Kind::Iso9660);
     let path = std::fs::canonicalize(&base).unwrap_or_else(|_| base.clone());
-    let external = path
-        .components()
-        .filter_map(|part| part.as_os_str().to_str())
-        .any(|part| numbered(part, "usb") || numbered(part, "fw"));
+    let way = || path.components().filter_map(|part| part.as_os_str().to_str());
+    let external = way().any(|part| numbered(part, "usb") || numbered(part, "fw"));
+    let networked = way().any(|part| numbered(part, "session") || part.starts_with("rport-"));
+    let locked = |base: &Path| attribute(base, "ro").as_deref() == Some("1");
     Ok(Disk {
         name: name.replace('!', "/"),
         path: node(name),
@@ -80,10 +80,12 @@ fn disk(source: &Source, stack: &Stack, name: &str) -> Result<Disk> {
             .or_else(|| told("ID_SCSI_SERIAL"))
             .or_else(|| told("ID_SERIAL_SHORT"))
             .or_else(|| told("ID_SERIAL")),
+        wwn: told("ID_WWN_WITH_EXTENSION").or_else(|| told("ID_WWN")),
         model: attribute(&base, "device/model").or_else(|| told("ID_MODEL")),
         rotational: attribute(&base, "queue/rotational").as_deref() != Some("0"),
         removable: external || attribute(&base, "removable").as_deref() == Some("1"),
-        read_only: attribute(&base, "ro").as_deref() == Some("1"),
+        networked,
+        read_only: locked(&base) || stack.partitions(name).iter().any(|part| locked(&base.join(part))),
         system: usage.system,
         boot_medium: usage.iso || iso,
         mounts: usage.mounts,

@@ -108,6 +108,62 @@ fn a_serial_number_comes_from_sysfs_or_else_from_udev() {
 }
 
 #[test]
+fn a_world_wide_name_tells_a_unit_with_its_extension() {
+    let folder = Tree::of("node");
+    let udev = |name: &str| match name {
+        "sdb" => BTreeMap::from([
+            ("ID_WWN".into(), "0x6000".into()),
+            ("ID_WWN_WITH_EXTENSION".into(), "0x60001".into()),
+        ]),
+        "sdc" => BTreeMap::from([("ID_WWN".into(), "0x6000".into())]),
+        _ => BTreeMap::new(),
+    };
+    let source = Source { root: folder.path().into(), udev: Box::new(udev), also: Vec::new() };
+    let disks = source.disks().unwrap();
+    let wwn = |name: &str| disks.iter().find(|disk| disk.name == name).unwrap().wwn.as_deref();
+    assert_eq!((wwn("sdb"), wwn("sdc"), wwn("sdd")), (Some("0x60001"), Some("0x6000"), None));
+}
+
+#[test]
+fn disks_on_a_network_are_told_from_those_in_the_server() {
+    let folder = Tree::of("node");
+    let block = folder.path().join("sys/block");
+    assert!(!read(folder.path())["sdb"].networked);
+    let real = fs::canonicalize(block.join("sdb")).unwrap();
+    for way in
+        ["platform/host7/session1/target7:0:0/7:0:0:1", "pci0000:00/host8/rport-8:0-3/target8:0:0/8:0:0:0"]
+    {
+        let place = folder.path().join("sys/devices").join(way).join("block");
+        fs::create_dir_all(&place).unwrap();
+        fs::remove_file(block.join("sdb")).unwrap();
+        copy(&real, &place.join("sdb"));
+        std::os::unix::fs::symlink(place.join("sdb"), block.join("sdb")).unwrap();
+        assert!(read(folder.path())["sdb"].networked, "{way}");
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type().unwrap().is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_partition_that_is_locked_locks_its_disk() {
+    let folder = Tree::of("installer");
+    let ro = folder.path().join("sys/block/cciss!c0d0/cciss!c0d0p1/ro");
+    assert!(!read(folder.path())["cciss/c0d0"].read_only);
+    fs::write(ro, "1\n").unwrap();
+    assert!(read(folder.path())["cciss/c0d0"].read_only);
+}
+
+#[test]
 fn the_boot_medium_is_what_the_root_came_from_or_what_carries_an_iso_image() {
     let folder = Tree::of("installer");
     put(folder.path(), "sda", 32769, b"CD001");
