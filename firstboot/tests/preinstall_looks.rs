@@ -13,9 +13,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use cias_firstboot::disks::DataDisks;
+use cias_firstboot::outcome::Class;
 use cias_firstboot::preinstall;
-use cias_firstboot::site::Who;
-use installer::{BUILD, GIB, PARTITION, installer, options, prepare_boot_partition, refuses, tool};
+use cias_firstboot::site::{self, Who};
+use cias_firstboot::step::Step;
+use installer::{BUILD, GIB, PARTITION, decide, installer, options, prepare_boot_partition, refuses, tool};
 use loops::{Machine, put, put_table};
 
 /// A look that takes longer hangs.
@@ -175,5 +178,36 @@ fn a_file_system_that_is_busy_is_not_taken_for_a_broken_one() {
             Some(wanted) => refuses(&machine, wanted),
             None => assert!(shown(machine, "/dev/eda").ends_with("chosen")),
         }
+    }
+}
+
+#[test]
+fn a_look_that_is_interrupted_or_takes_too_long_finds_no_disk_free() {
+    if !loops::allowed() {
+        return;
+    }
+    for class in [Class::Interrupted, Class::MissingTool, Class::Failed] {
+        let mut machine = installer("[disks]\nwipe = \"all\"\n");
+        fs::write(machine.root().join("etc/fstab"), "").unwrap();
+        machine.add("eda", 4 * GIB, |file| put_table(file, PARTITION));
+        prepare_boot_partition(&machine, "eda", |folder| {
+            fs::write(folder.join("cias-installed-ffff"), "{}").unwrap();
+        });
+        machine.errors.push(("mount ".into(), class));
+        let before = machine.fingerprints();
+        let text = format!("{}[disks]\nwipe = \"all\"\n", include_str!("support/site.toml"));
+        let disks = DataDisks::new(&site::from_text(&text).unwrap()).with(machine.names());
+        let (as_data, as_system) = (disks.apply(&machine.system()), decide(&machine));
+        let as_system = as_system.expect_err("the disk was chosen");
+        if class == Class::Failed {
+            as_data.unwrap();
+            let warnings = disks.check(&machine.system()).unwrap().warnings;
+            assert!(warnings[0].contains("it carries perhaps a finished installation ("), "{warnings:?}");
+            assert_eq!(Class::of(&as_system), Class::Refused, "{as_system:#}");
+        } else {
+            assert_eq!(Class::of(&as_data.expect_err("the disk was formatted")), class);
+            assert_eq!(Class::of(&as_system), class, "{as_system:#}");
+        }
+        assert_eq!(machine.fingerprints(), before, "{class:?}");
     }
 }

@@ -77,8 +77,8 @@ fn a_second_look_waits_for_the_first_and_gives_up_after_its_time() {
     }
     let machine = three();
     let look = options(&machine).look;
-    let turn = Turn::take(&machine.system(), &look, LIMIT).unwrap();
-    let error = Turn::take(&machine.system(), &look, Duration::from_millis(50)).unwrap_err();
+    let turn = Turn::take(&look, LIMIT).unwrap();
+    let error = Turn::take(&look, Duration::from_millis(50)).unwrap_err();
     assert_eq!(Class::of(&error), Class::TryLater);
     assert!(error.to_string().contains("another cias is at work on the disks"), "{error:#}");
     thread::scope(|scope| {

@@ -139,7 +139,7 @@ impl DataDisks {
     }
 
     fn turn(system: &System) -> Result<Turn> {
-        Turn::take(system, &system.root.path(LOOK), turn::LIMIT)
+        Turn::take(&system.root.path(LOOK), turn::LIMIT)
     }
 
     fn look(&self, system: &System, turn: &Turn) -> Result<Vec<Item>> {

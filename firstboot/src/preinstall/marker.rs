@@ -15,6 +15,7 @@ use nix::fcntl::OFlag;
 use super::turn::Turn;
 use crate::facts::disks::Disk;
 use crate::files;
+use crate::outcome::Class;
 use crate::runner::Call;
 use crate::signatures::Kind;
 use crate::system::System;
@@ -98,20 +99,33 @@ pub fn find(system: &System, disk: &Disk, turn: &Turn) -> Result<Look> {
         files::make_folder(folder, 0o700)?;
         let target = folder.to_string_lossy();
         let mount = Call::new("mount").args(["-n", "-t", kind, "-o", options]);
-        let mounted = system.runner.run(&mount.arg(device.to_string_lossy()).arg(&*target));
-        if let Err(error) = mounted {
-            // A broken file system is what an interrupted installation leaves behind; it carries no marker. One that is in
-            // use may.
-            system.log.say(&format!("{} can't be looked into: {error:#}", device.display()));
-            if format!("{error:#}").contains("busy") {
-                all.doubt = Some(format!("{} is busy", device.display()));
+        let mount = mount.arg(device.to_string_lossy()).arg(&*target);
+        match system.runner.outcome(&mount) {
+            Ok(output) if output.code == 0 => {}
+            Ok(output) => {
+                // A broken file system is what an interrupted installation leaves behind; it carries no marker. One that
+                // is in use may.
+                let why = output.complaint();
+                system.log.say(&format!("{} can't be looked into: {why}", device.display()));
+                if why.contains("busy") {
+                    all.doubt = Some(format!("{} is busy", device.display()));
+                }
+                continue;
             }
-            continue;
+            Err(error) => {
+                turn.tidy()?;
+                // A disk that answers too late is one disk's matter, all else is that of the whole look.
+                if Class::of(&error) != Class::Failed {
+                    return Err(error);
+                }
+                all.doubt = Some(format!("{} can't be looked into: {error:#}", device.display()));
+                continue;
+            }
         }
         let doubt = [folder.to_owned(), folder.join("boot")]
             .iter()
             .find_map(|folder| markers(folder, &mut all.installed).err());
-        turn.take_off(system)?;
+        turn.take_off()?;
         if let Some(error) = doubt {
             all.doubt = Some(format!("{} can't be searched: {error}", device.display()));
         }

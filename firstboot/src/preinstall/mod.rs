@@ -103,7 +103,7 @@ pub fn payload(path: &Path) -> Result<(Payload, Site)> {
 
 /// Decides, or refuses. Only reads, but for mounting file systems read-only for a moment.
 pub fn decide(system: &System, source: &Source, who: &Who, options: &Options) -> Result<Decision> {
-    decide_in(&Turn::take(system, &options.look, turn::LIMIT)?, system, source, who, options)
+    decide_in(&Turn::take(&options.look, turn::LIMIT)?, system, source, who, options)
 }
 
 fn decide_in(
@@ -178,7 +178,7 @@ pub fn apply(
         &format!("Press any key to stop. Erasing {} in", disk.path.display()),
         decision.countdown,
     )?;
-    let turn = Turn::take(system, &options.look, turn::LIMIT)?;
+    let turn = Turn::take(&options.look, turn::LIMIT)?;
     let now = decide_in(&turn, system, source, who, options).context("looking again after the countdown")?;
     again::same(decision, &now)?;
     clear::deactivate(system, disk, &decision.groups)?;

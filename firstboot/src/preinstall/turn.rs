@@ -16,8 +16,6 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::files;
 use crate::outcome::Class;
-use crate::runner::Call;
-use crate::system::System;
 
 /// How long another process may be at the disks before this one gives up; a look takes seconds, formatting much longer.
 pub const LIMIT: Duration = Duration::from_mins(1);
@@ -42,7 +40,7 @@ pub struct Turn {
 impl Turn {
     /// Waits for the turn, at most for `limit`. `folder` is where file systems are mounted for a look; the lock is that of
     /// the folder around it, so that a look leaves nothing behind. What a killed look left mounted is taken off.
-    pub fn take(system: &System, folder: &Path, limit: Duration) -> Result<Self> {
+    pub fn take(folder: &Path, limit: Duration) -> Result<Self> {
         let around = folder.parent().unwrap_or(folder);
         if !around.is_dir() {
             files::make_folder(around, 0o700)?;
@@ -59,7 +57,7 @@ impl Turn {
         })?;
         let lock = lock.with_context(|| format!("locking {}", around.display()))?;
         let turn = Self { folder: folder.to_owned(), _lock: lock };
-        turn.tidy(system)?;
+        turn.tidy()?;
         Ok(turn)
     }
 
@@ -68,31 +66,30 @@ impl Turn {
         &self.folder
     }
 
-    /// Unmounts what is mounted for the look.
-    pub fn take_off(&self, system: &System) -> Result<()> {
-        let call = Call::new("umount").args(["-n".into(), self.folder.to_string_lossy()]);
-        let mut last = String::new();
+    /// Unmounts what is mounted for the look. No command does it: none is run any more once we are asked to stop.
+    pub fn take_off(&self) -> Result<()> {
+        let mut last = Errno::EBUSY;
         for _ in 0..ATTEMPTS {
-            match system.runner.run(&call) {
-                Ok(_) => return Ok(()),
-                Err(error) => last = format!("{error:#}"),
+            match nix::mount::umount(&self.folder) {
+                Ok(()) => return Ok(()),
+                Err(error) => last = error,
             }
             thread::sleep(PAUSE);
         }
-        Err(Class::Refused.error(format!("{} does not come off: {last}", self.folder.display())))
+        Err(Class::Refused.error(format!(
+            "what is mounted at {} for a look does not come off ({last}): find out what uses it, then start again",
+            self.folder.display()
+        )))
     }
 
-    fn tidy(&self, system: &System) -> Result<()> {
+    /// Takes off what a look that was killed left mounted.
+    pub fn tidy(&self) -> Result<()> {
         let shown = self.folder.display();
         for _ in 0..LAYERS {
             if !is_mount_point(&self.folder).with_context(|| format!("looking at {shown}"))? {
                 return Ok(());
             }
-            let left = system.runner.run(&Call::new("umount").args(["-n".into(), shown.to_string()]));
-            left.map_err(|error| {
-                Class::Refused
-                    .error(format!("what an earlier look left at {shown} does not come off: {error:#}"))
-            })?;
+            self.take_off()?;
         }
         Err(Class::Refused
             .error(format!("something is mounted at {shown} again and again: find out what does that")))

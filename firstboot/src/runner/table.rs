@@ -90,14 +90,6 @@ pub const TABLE: &[Row] = &[
         source: "UD udev/udevadm-info.c and udev/udevadm-settle.c, read",
     },
     Row {
-        program: "umount",
-        package: "mount",
-        version: "2.20.1",
-        options: &["-n"],
-        values: &[],
-        source: "UL mount/umount.c, read",
-    },
-    Row {
         program: "update-rc.d",
         package: "sysv-rc",
         version: "2.88dsf",

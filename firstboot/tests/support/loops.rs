@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use cias_firstboot::facts::disks::Source;
 use cias_firstboot::log::Log;
+use cias_firstboot::outcome::Class;
 use cias_firstboot::runner::{Call, Host, Output, Runner};
 use cias_firstboot::system::{Sysroot, System};
 use nix::unistd::{Whence, lseek};
@@ -60,6 +61,8 @@ impl Drop for Loop {
 pub struct Machine {
     /// What commands are answered with instead of being run: the beginning of the line, exit code, output.
     pub answers: Vec<(String, i32, String)>,
+    /// Commands that can't be run to their end: the beginning of the line, and the class of the error.
+    pub errors: Vec<(String, Class)>,
     /// Calls whose line begins so wait until that many of them run.
     pub together: Option<(String, Barrier)>,
     /// What happens once, before the first call whose line begins so.
@@ -86,6 +89,7 @@ impl Machine {
         }
         Self {
             answers: Vec::new(),
+            errors: Vec::new(),
             together: None,
             meanwhile: Mutex::default(),
             calls: Mutex::default(),
@@ -106,6 +110,7 @@ impl Machine {
         };
         Self {
             answers: Vec::new(),
+            errors: Vec::new(),
             together: None,
             meanwhile: Mutex::default(),
             calls: Mutex::default(),
@@ -282,6 +287,9 @@ impl Runner for Machine {
             && line.starts_with(start)
         {
             barrier.wait();
+        }
+        if let Some((_, class)) = self.errors.iter().find(|(start, _)| line.starts_with(start)) {
+            return Err(class.error("it did not come to its end"));
         }
         if let Some((_, code, text)) = self.answers.iter().find(|(start, _, _)| line.starts_with(start)) {
             return Ok(Output { code: *code, stdout: text.clone(), stderr: text.clone() });
