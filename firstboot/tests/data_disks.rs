@@ -8,6 +8,7 @@ use std::fs;
 
 use cias_firstboot::disks::{DataDisks, owner};
 use cias_firstboot::facts::disks::Disk;
+use cias_firstboot::outcome::Class;
 use cias_firstboot::signatures::Kind;
 use cias_firstboot::site::{self, Site};
 use cias_firstboot::step::Step;
@@ -238,6 +239,25 @@ fn a_disk_that_cannot_be_formatted_is_a_warning_and_is_tried_again_at_the_next_b
     let (todo, warnings) = boot(&machine, &site);
     assert_eq!(todo, ["format /dev/eda, 1.0 GB as ext3 and mount it at /data/disk1"]);
     assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(disk(&machine, "eda").mounts, ["/data/disk1"]);
+}
+
+#[test]
+fn after_an_interruption_nothing_is_written_any_more_and_the_next_run_goes_on() {
+    if !loops::allowed() {
+        return;
+    }
+    let (mut machine, site) = (node(), test_site("[disks]\nwipe = \"all\"\n"));
+    machine.add("eda", GIB, |file| put_signature(file, "xfs"));
+    let before = machine.fingerprint("eda");
+    for (command, written) in [("udevadm", false), ("mkfs.ext3", true), ("mount ", true)] {
+        machine.errors = vec![(command.into(), Class::Interrupted)];
+        let error = DataDisks::new(&site).with(machine.names()).apply(&machine.system()).expect_err(command);
+        assert_eq!(Class::of(&error), Class::Interrupted, "{command}: {error:#}");
+        assert_eq!(machine.fingerprint("eda") != before, written, "{command}");
+    }
+    machine.errors.clear();
+    assert_eq!(boot(&machine, &site).1, Vec::<String>::new());
     assert_eq!(disk(&machine, "eda").mounts, ["/data/disk1"]);
 }
 

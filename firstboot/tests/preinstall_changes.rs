@@ -10,6 +10,7 @@ mod loops;
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 
+use cias_firstboot::outcome::Class;
 use installer::{
     BUILD, GIB, PARTITION, apply, decide, installer, preinstall, put_boot_partition, refuses, refuses_after,
     tool,
@@ -139,4 +140,19 @@ fn a_name_that_means_another_device_than_the_kernel_says_is_not_written_to() {
     fs::remove_file(&node).unwrap();
     symlink(machine.device("eda"), &node).unwrap();
     preinstall(&machine, machine.root()).unwrap();
+}
+
+#[test]
+fn nothing_is_written_once_we_are_asked_to_stop() {
+    if !loops::allowed() {
+        return;
+    }
+    let mut machine = installer("");
+    machine.add("eda", 4 * GIB, |file| put_signature(file, "xfs"));
+    let decision = decide(&machine).unwrap();
+    machine.errors.push(("udevadm".into(), Class::Interrupted));
+    let before = machine.fingerprints();
+    let error = apply(&machine, machine.root(), &decision).unwrap_err();
+    assert_eq!(Class::of(&error), Class::Interrupted, "{error:#}");
+    assert_eq!(machine.fingerprints(), before);
 }

@@ -157,8 +157,12 @@ impl DataDisks {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn note(&self, failures: BTreeMap<PathBuf, String>) {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).extend(failures);
+    fn note(&self, outcome: apply::Outcome) -> Result<()> {
+        match outcome.interrupted {
+            Some(error) => return Err(error),
+            None => self.failed.lock().unwrap_or_else(PoisonError::into_inner).extend(outcome.failures),
+        }
+        Ok(())
     }
 }
 
@@ -226,16 +230,16 @@ impl Step for DataDisks {
         let format: Vec<&Item> = items.iter().filter(|item| item.verdict == Verdict::Format).collect();
         if !format.is_empty() {
             remember(system, &format)?;
-            let failures = apply::format(system, &format, &self.wanted, &self.key);
+            let outcome = apply::format(system, &format, &self.wanted, &self.key);
             let left: Vec<&Item> =
-                format.into_iter().filter(|item| failures.contains_key(&item.disk.path)).collect();
+                format.into_iter().filter(|item| outcome.failures.contains_key(&item.disk.path)).collect();
             remember(system, &left)?;
-            self.note(failures);
+            self.note(outcome)?;
         }
         let failed = self.failed();
         let mut items = self.look(system, &turn)?;
         items.retain(|item| !failed.contains_key(&item.disk.path));
-        self.note(apply::mount(system, &items)?);
+        self.note(apply::mount(system, &items)?)?;
         // What failed is told by the check that follows.
         Ok(Vec::new())
     }

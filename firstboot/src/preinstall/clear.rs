@@ -38,14 +38,14 @@ pub fn deactivate(system: &System, disk: &Disk, groups: &[String]) -> Result<()>
             .with_context(|| format!("stopping {array} by {}", state.display()))?;
         failpoint::hit(&format!("stop {array} after"));
     }
-    settle(system);
-    Ok(())
+    settle(system)
 }
 
 /// Overwrites both ends of every partition and then of the disk, and has the kernel forget the partitions. `disk` is
 /// what the facts say now; whatever uses it, or is not as the facts say, makes this a refusal before the first byte.
 pub fn clear(system: &System, disk: &Disk) -> Result<()> {
     let shown = disk.path.display();
+    settle(system)?;
     if disk.in_use() {
         return Err(Class::Refused.error(format!(
             "{shown} is still in use by {}: nothing was written; stop that by hand, then start again",
@@ -144,7 +144,7 @@ fn forget_partitions(system: &System, disk: &Disk) -> Result<()> {
     let call = Call::new("blockdev").args(["--rereadpt".into(), disk.path.to_string_lossy()]);
     let mut last = None;
     for _ in 0..ATTEMPTS {
-        settle(system);
+        settle(system)?;
         match system.runner.run(&call) {
             Ok(_) => return Ok(()),
             Err(error) => last = Some(error),
@@ -155,8 +155,12 @@ fn forget_partitions(system: &System, disk: &Disk) -> Result<()> {
         .with_context(|| format!("having the kernel forget the partitions of {}", disk.path.display()))
 }
 
-/// Waits until udev is done with what was closed or removed; it opens devices then. No udev, no waiting.
-fn settle(system: &System) {
+/// Waits until udev is done with what was closed or removed; it opens devices then. No udev, no waiting. Fails only if we
+/// are asked to stop.
+fn settle(system: &System) -> Result<()> {
     let call = Call::new("udevadm").args(["settle", "--timeout=10"]).limit(Duration::from_secs(30));
-    let _ = system.runner.run(&call);
+    match system.runner.run(&call) {
+        Err(error) if Class::of(&error) == Class::Interrupted => Err(error),
+        _ => Ok(()),
+    }
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::outcome::Class;
 use crate::runner::{Call, Runner};
 use crate::signatures::Signature;
 use crate::system::Sysroot;
@@ -146,7 +147,7 @@ pub fn human(bytes: u64) -> String {
 }
 
 /// Answers with what udev knows about the block device of a kernel name.
-type Udev<'a> = Box<dyn Fn(&str) -> BTreeMap<String, String> + Sync + 'a>;
+type Udev<'a> = Box<dyn Fn(&str) -> Result<BTreeMap<String, String>> + Sync + 'a>;
 
 /// Where disks are looked for.
 pub struct Source<'a> {
@@ -181,14 +182,16 @@ impl<'a> Source<'a> {
     }
 }
 
-/// A machine without udev, or a device that it does not know, has no properties: the serial number is then unknown.
-fn properties(runner: &dyn Runner, name: &str) -> BTreeMap<String, String> {
+/// A machine without udev, or a device that it does not know, has no properties: the serial number is then unknown. Once
+/// we are asked to stop nothing would have one, and a second way to a disk would look like another disk.
+fn properties(runner: &dyn Runner, name: &str) -> Result<BTreeMap<String, String>> {
     let call =
         Call::new("udevadm").args(["info", "--query=property"]).arg(format!("--path=/sys/block/{name}"));
-    let output = runner.run(&call).map(|output| output.stdout).unwrap_or_default();
-    output
-        .lines()
-        .filter_map(|line| line.split_once('='))
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
+    let stdout = match runner.run(&call) {
+        Ok(output) => output.stdout,
+        Err(error) if Class::of(&error) == Class::Interrupted => return Err(error),
+        Err(_) => String::new(),
+    };
+    let pairs = stdout.lines().filter_map(|line| line.split_once('='));
+    Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
 }

@@ -52,7 +52,7 @@ fn is_disk(source: &Source, name: &str) -> bool {
 
 fn disk(source: &Source, stack: &Stack, name: &str) -> Result<Disk> {
     let base = source.at("/sys/block").join(name);
-    let udev = (source.udev)(name);
+    let udev = (source.udev)(name)?;
     let told = |key: &str| udev.get(key).filter(|value| !value.is_empty()).cloned();
     let size = size_of(&base).with_context(|| format!("reading the size of {name}"))?;
     let number = stack.number(name);

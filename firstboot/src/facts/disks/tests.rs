@@ -10,7 +10,8 @@ use crate::signatures::Kind;
 use crate::tree::Tree;
 
 fn read(root: &Path) -> BTreeMap<String, Disk> {
-    let source = Source { root: PathBuf::from(root), udev: Box::new(|_| BTreeMap::new()), also: Vec::new() };
+    let source =
+        Source { root: PathBuf::from(root), udev: Box::new(|_| Ok(BTreeMap::new())), also: Vec::new() };
     source.disks().unwrap().into_iter().map(|disk| (disk.name.clone(), disk)).collect()
 }
 
@@ -101,7 +102,8 @@ fn a_serial_number_comes_from_sysfs_or_else_from_udev() {
         ]),
         _ => BTreeMap::new(),
     };
-    let source = Source { root: folder.path().into(), udev: Box::new(udev), also: Vec::new() };
+    let source =
+        Source { root: folder.path().into(), udev: Box::new(|name| Ok(udev(name))), also: Vec::new() };
     let disks = source.disks().unwrap();
     let serial = |name: &str| disks.iter().find(|disk| disk.name == name).unwrap().serial.as_deref();
     assert_eq!((serial("sdb"), serial("sdc"), serial("sdd")), (Some("S-2"), Some("S-3"), None));
@@ -118,7 +120,8 @@ fn a_world_wide_name_tells_a_unit_with_its_extension() {
         "sdc" => BTreeMap::from([("ID_WWN".into(), "0x6000".into())]),
         _ => BTreeMap::new(),
     };
-    let source = Source { root: folder.path().into(), udev: Box::new(udev), also: Vec::new() };
+    let source =
+        Source { root: folder.path().into(), udev: Box::new(|name| Ok(udev(name))), also: Vec::new() };
     let disks = source.disks().unwrap();
     let wwn = |name: &str| disks.iter().find(|disk| disk.name == name).unwrap().wwn.as_deref();
     assert_eq!((wwn("sdb"), wwn("sdc"), wwn("sdd")), (Some("0x60001"), Some("0x6000"), None));
