@@ -1,5 +1,7 @@
 //! The truth table: what happens to one disk. Pure, and in doubt it refuses. docs/disks.md shows it.
 
+use std::path::Path;
+
 use super::owner::is_ours;
 use crate::facts::disks::{Contents, Disk, human};
 use crate::preinstall::choose::matches;
@@ -38,17 +40,38 @@ pub struct Policy {
     pub key: String,
     /// UUIDs of the file systems that this node mounts below `/data`; they stay ours when the key changes.
     pub known: Vec<String>,
+    /// What the node's fstab mounts elsewhere: the first field of each such line.
+    pub listed: Vec<String>,
 }
 
 impl Policy {
     /// The site's policy. An unknown word, which the site's own check refuses, counts as the careful one.
-    pub fn of(disks: &site::Disks, key: &str, known: Vec<String>) -> Self {
+    pub fn of(disks: &site::Disks, key: &str, known: Vec<String>, listed: Vec<String>) -> Self {
         let wipe = match disks.wipe.as_str() {
             "all" => Wipe::All,
             "foreign" => Wipe::Foreign,
             _ => Wipe::Blank,
         };
-        Self { wipe, models: disks.models.clone(), key: key.to_owned(), known }
+        Self { wipe, models: disks.models.clone(), key: key.to_owned(), known, listed }
+    }
+
+    /// The field of fstab that means the disk or a part of it.
+    fn listed(&self, disk: &Disk) -> Option<&String> {
+        let parts = disk.partitions.iter().map(|part| part.path.as_path());
+        let paths: Vec<&Path> = parts.chain([disk.path.as_path()]).collect();
+        let same = |mine: &Option<String>, wanted: &str| {
+            mine.as_deref().is_some_and(|mine| mine.eq_ignore_ascii_case(wanted))
+        };
+        self.listed.iter().find(|field| {
+            let plain = field.replace('"', "").replace("\\040", " ");
+            match plain.split_once('=') {
+                Some(("UUID", uuid)) => disk.signatures().any(|found| same(&found.uuid, uuid)),
+                Some(("LABEL", label)) => {
+                    disk.signatures().any(|found| found.label.as_deref() == Some(label))
+                }
+                _ => paths.contains(&Path::new(&plain)),
+            }
+        })
     }
 
     fn wants(&self, disk: &Disk) -> bool {
@@ -169,6 +192,8 @@ fn not_to_format(disk: &Disk, all: &[Disk], policy: &Policy) -> Option<String> {
     };
     if let Some(point) = disk.mounts.first() {
         Some(format!("it is mounted at {point}"))
+    } else if let Some(field) = policy.listed(disk) {
+        Some(format!("/etc/fstab has another use for it ({field})"))
     } else if !policy.wants(disk) {
         Some(format!("its model {:?} is not in disks.match", disk.model.as_deref().unwrap_or_default()))
     } else if disk.size > LARGEST {

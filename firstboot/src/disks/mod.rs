@@ -144,8 +144,14 @@ impl DataDisks {
 
     fn look(&self, system: &System, turn: &Turn) -> Result<Vec<Item>> {
         let source = Source { also: self.also.clone(), ..Source::machine(system.runner).below(&system.root) };
-        let names = Fstab::parse(&system.root.text("/etc/fstab")?).names();
-        let policy = Policy::of(&self.wanted, &self.key, names.keys().cloned().collect());
+        let fstab = Fstab::parse(&system.root.text("/etc/fstab")?);
+        let (names, mut listed) = (fstab.names(), fstab.elsewhere());
+        // A link, such as those in /dev/disk/by-id, means what it leads to.
+        let real = listed.iter().filter(|field| field.starts_with("/dev/"));
+        let real: Vec<_> =
+            real.filter_map(|field| std::fs::canonicalize(system.root.path(field)).ok()).collect();
+        listed.extend(real.iter().map(|path| path.to_string_lossy().into_owned()));
+        let policy = Policy::of(&self.wanted, &self.key, names.keys().cloned().collect(), listed);
         let mut items = plan(&source.disks()?, &policy, &names, &begun(system)?);
         for item in items.iter_mut().filter(|item| item.verdict == Verdict::Format) {
             spare_installation(system, item, turn)?;
