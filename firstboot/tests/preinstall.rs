@@ -36,6 +36,8 @@ fn the_chosen_disk_is_cleared_at_its_ends_and_nothing_else_is_touched() {
         put(file, 4 * GIB - 4096, b"at the end of the disk");
     });
     let partition = machine.add_partition("edb", PARTITION);
+    // As small as the kernel shows an extended one.
+    installer::tool("addpart", &[machine.device("edb"), "2", "300000", "2"]);
     let other = machine.fingerprint("eda");
     preinstall(&machine, machine.root()).unwrap();
     assert_eq!(machine.fingerprint("eda"), other);
@@ -190,6 +192,10 @@ fn an_installation_on_another_disk_is_named_and_this_builds_own_stops_it() {
         put_boot_partition(&machine, "edb", &marker);
         if stops {
             refuses(&machine, "/dev/edb carries the finished installation of this very build");
+            refuses(
+                &machine,
+                "Seen:\n  /dev/eda, 4.2 GB: chosen\n  /dev/edb, 4.2 GB: refused, install.disk.path wants /dev/eda; carries the",
+            );
             continue;
         }
         let other = machine.fingerprint("edb");

@@ -128,17 +128,34 @@ fn decide_in(
         system.log.note(line);
     }
     let disk = choice.disk()?.clone();
-    guards::guard(&disk, &disks)?;
-    guards::guard_holders(&disk, |name| system.root.attribute(&format!("/sys/block/{name}/dm/uuid")))?;
     let table = choice.table;
-    let vgs = Call::new("vgs").args(["--noheadings", "--separator", ",", "-o", "vg_name,pv_name"]);
-    let groups = guards::guard_groups(&disk, &system.runner.run(&vgs)?.stdout)?;
-    guards::guard_installation(&disk, &installed, &payload.build_id, words.reinstall)?;
+    let groups = guarded(system, &disk, &disks)
+        .and_then(|groups| {
+            guards::guard_installation(&disk, &installed, &payload.build_id, words.reinstall)?;
+            Ok(groups)
+        })
+        .map_err(|error| listing(error, &table))?;
     answers.disk = disk.path.to_string_lossy().into_owned();
     let countdown = words.countdown.unwrap_or(site.install.countdown);
     let carries = installed.into_iter().find(|(carrier, _)| carrier.path == disk.path);
     let carries = carries.and_then(|(_, look)| look.describe());
     Ok(Decision { disk, groups, carries, table, answers, countdown })
+}
+
+/// The volume groups to stop, if nothing but the disk is damaged by clearing it.
+fn guarded(system: &System, disk: &Disk, disks: &[Disk]) -> Result<Vec<String>> {
+    guards::guard(disk, disks)?;
+    guards::guard_holders(disk, |name| system.root.attribute(&format!("/sys/block/{name}/dm/uuid")))?;
+    let vgs = Call::new("vgs").args(["--noheadings", "--separator", ",", "-o", "vg_name,pv_name"]);
+    guards::guard_groups(disk, &system.runner.run(&vgs)?.stdout)
+}
+
+/// A refusal with all that was seen: whoever reads it has to find the disk that it is about.
+fn listing(error: anyhow::Error, table: &[String]) -> anyhow::Error {
+    if Class::of(&error) != Class::Refused {
+        return error;
+    }
+    Class::Refused.error(format!("{error:#}. Seen:\n{}", table.join("\n")))
 }
 
 /// What was installed before on any disk that nothing uses.
