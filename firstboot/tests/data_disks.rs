@@ -5,6 +5,7 @@
 mod loops;
 
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 
 use cias_firstboot::disks::{DataDisks, owner};
 use cias_firstboot::facts::disks::Disk;
@@ -193,30 +194,83 @@ fn a_disk_whose_partition_carries_an_iso_image_or_cannot_be_read_is_never_a_data
     assert_eq!(machine.fingerprints(), before);
 }
 
+/// Formats `eda` while `event` happens before the first call that begins with `call`; returns the warnings.
+fn format_while(
+    machine: &Machine,
+    site: &Site,
+    call: &str,
+    event: impl FnOnce() + Send + 'static,
+) -> Vec<String> {
+    *machine.meanwhile.lock().unwrap() = Some((call.into(), Box::new(event)));
+    let system = machine.system();
+    let step = DataDisks::new(site).with(vec!["eda".into()]);
+    step.apply(&system).unwrap();
+    assert!(machine.meanwhile.lock().unwrap().is_none(), "{call} was not called");
+    assert!(!machine.calls.lock().unwrap().iter().any(|line| line.starts_with("mkfs")), "{call}");
+    step.check(&system).unwrap().warnings
+}
+
 #[test]
-fn a_disk_that_is_another_one_when_it_is_formatted_is_left_alone() {
+fn a_name_that_comes_to_mean_another_disk_is_not_formatted() {
+    if !loops::allowed() {
+        return;
+    }
+    // Before the disk is opened, and between the wipe, which works on what was opened, and mkfs.
+    for call in ["udevadm settle", "blockdev --rereadpt"] {
+        let (mut machine, site) = (node(), test_site(""));
+        machine.add("eda", GIB, |_| ());
+        machine.add("edb", GIB, |file| put(file, 600 << 20, b"data in its middle"));
+        let before = machine.fingerprint("edb");
+        let (name, other) = (machine.root().join("dev/eda"), machine.device("edb").to_owned());
+        let warnings = format_while(&machine, &site, call, move || {
+            fs::remove_file(&name).unwrap();
+            std::os::unix::fs::symlink(&other, &name).unwrap();
+        });
+        let text = "/dev/eda is not what was decided about (it is the device 7:";
+        assert!(warnings.iter().any(|line| line.contains(text)), "{call}: {warnings:?}");
+        assert_eq!(machine.fingerprint("edb"), before, "{call}");
+    }
+}
+
+#[test]
+fn a_disk_that_is_written_to_after_the_look_is_not_formatted() {
+    if !loops::allowed() {
+        return;
+    }
+    for call in ["udevadm settle", "blockdev --rereadpt"] {
+        let (mut machine, site) = (node(), test_site(""));
+        machine.add("eda", GIB, |_| ());
+        let device = machine.device("eda").to_owned();
+        let warnings = format_while(&machine, &site, call, move || {
+            fs::write(device, b"somebody's data").unwrap();
+        });
+        let text = "/dev/eda is not what was decided about (what is on it has changed)";
+        assert!(warnings.iter().any(|line| line.contains(text)), "{call}: {warnings:?}");
+        // It is nobody's half-made file system, at the next boot either.
+        let (todo, warnings) = boot(&machine, &site);
+        assert_eq!((todo.len(), warnings.len()), (0, 1), "{call}: {todo:?} {warnings:?}");
+        assert_eq!(machine.bytes("eda", 0, 15), b"somebody's data");
+    }
+}
+
+#[test]
+fn a_half_made_file_system_that_is_refused_for_a_moment_is_formatted_later() {
     if !loops::allowed() {
         return;
     }
     let (mut machine, site) = (node(), test_site(""));
     machine.add("eda", GIB, |_| ());
-    machine.add("edb", GIB, |file| put(file, 600 << 20, b"data in its middle"));
-    // The name comes to mean another disk after the look: both are blank at their ends.
-    let (node, other) = (machine.root().join("dev/eda"), machine.device("edb").to_owned());
-    *machine.meanwhile.lock().unwrap() = Some((
-        "udevadm settle".into(),
-        Box::new(move || {
-            fs::remove_file(&node).unwrap();
-            std::os::unix::fs::symlink(&other, &node).unwrap();
-        }),
-    ));
-    let before = machine.fingerprint("edb");
-    let system = machine.system();
-    let step = DataDisks::new(&site).with(vec!["eda".into()]);
-    step.apply(&system).unwrap();
-    let warnings = step.check(&system).unwrap().warnings;
-    assert!(warnings.iter().any(|line| line.contains("is not what was decided about")), "{warnings:?}");
-    assert_eq!(machine.fingerprint("edb"), before);
+    machine.answers.push(("mkfs.ext3".into(), 1, "input/output error".into()));
+    boot(&machine, &site);
+    machine.answers.clear();
+    fs::write(machine.device("eda"), b"half a file system").unwrap();
+    let exclusive = nix::fcntl::OFlag::O_EXCL.bits();
+    let claim = fs::File::options().read(true).custom_flags(exclusive).open(machine.device("eda")).unwrap();
+    let (_, warnings) = boot(&machine, &site);
+    assert!(warnings[0].contains("can't be had for this installation alone"), "{warnings:?}");
+    drop(claim);
+    assert_eq!(boot(&machine, &site).1, Vec::<String>::new());
+    assert_eq!(disk(&machine, "eda").mounts, ["/data/disk1"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Formats and mounts what the plan says. Decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::PathBuf;
 use std::thread;
@@ -28,6 +28,8 @@ type Failures = BTreeMap<PathBuf, String>;
 pub struct Outcome {
     /// The disks that failed.
     pub failures: Failures,
+    /// Those of them that turned out not to be what was decided about: whatever is on them is not what we began.
+    pub refused: BTreeSet<PathBuf>,
     /// We were asked to stop: no disk failed, and the rest is for the next run.
     pub interrupted: Option<anyhow::Error>,
 }
@@ -36,8 +38,10 @@ impl Outcome {
     fn note(&mut self, item: &Item, what: &str, error: anyhow::Error) {
         let sentence = format!("{} could not be {what}: {error:#}", item.disk.describe());
         self.failures.insert(item.disk.path.clone(), sentence);
-        if Class::of(&error) == Class::Interrupted {
-            self.interrupted = Some(error);
+        match Class::of(&error) {
+            Class::Refused => drop(self.refused.insert(item.disk.path.clone())),
+            Class::Interrupted => self.interrupted = Some(error),
+            _ => {}
         }
     }
 }

@@ -235,10 +235,15 @@ impl Step for DataDisks {
         let items = self.look(system, &turn)?;
         let format: Vec<&Item> = items.iter().filter(|item| item.verdict == Verdict::Format).collect();
         if !format.is_empty() {
+            let before = begun(system)?;
             remember(system, &format)?;
             let outcome = apply::format(system, &format, &self.wanted, &self.key);
-            let left: Vec<&Item> =
-                format.into_iter().filter(|item| outcome.failures.contains_key(&item.disk.path)).collect();
+            // A disk that was refused was not begun now, but perhaps before.
+            let is_begun = |disk: &Disk| {
+                outcome.failures.contains_key(&disk.path)
+                    && (!outcome.refused.contains(&disk.path) || before.contains(&Begun::of(disk)))
+            };
+            let left: Vec<&Item> = format.into_iter().filter(|item| is_begun(&item.disk)).collect();
             remember(system, &left)?;
             self.note(outcome)?;
         }
