@@ -253,14 +253,23 @@ impl Machine {
 
     /// Unmounts everything, as a shutdown does.
     pub fn unmount_all(&self) {
-        // A program that another test starts at this moment has our open files, too, until it runs.
+        assert!(self.unmounted(), "busy: {:?}", self.mounts());
+    }
+
+    /// A program that another test starts at this moment has our open files, too, until it runs.
+    fn unmounted(&self) -> bool {
         let end = Instant::now() + Duration::from_secs(30);
-        for point in self.mounts().iter().rev() {
-            while !Command::new("umount").arg(point).stderr(Stdio::null()).status().unwrap().success() {
-                assert!(Instant::now() < end, "{point} is busy");
+        self.mounts().iter().rev().all(|point| {
+            let mut umount = Command::new("umount");
+            umount.arg(point).stderr(Stdio::null());
+            while !umount.status().is_ok_and(|status| status.success()) {
+                if Instant::now() > end {
+                    return false;
+                }
                 std::thread::yield_now();
             }
-        }
+            true
+        })
     }
 }
 
@@ -269,8 +278,8 @@ impl Drop for Machine {
         if self.own.is_none() {
             return;
         }
-        for point in self.mounts().iter().rev() {
-            let _ = Command::new("umount").arg(point).status();
+        if !self.unmounted() {
+            eprintln!("left behind, because it is busy: {:?}", self.mounts());
         }
     }
 }
