@@ -42,7 +42,8 @@ Examples:
     ///
     /// Prints every step with what it would do, or `nothing to do`. Needs root, because the site file holds secrets.
     #[command(after_long_help = "\
-Exit codes: 0 shown; 1 not root; 3 /etc/cias/site.toml is missing or wrong.
+Exit codes: 0 shown; 1 not root; 3 /etc/cias/site.toml is missing or wrong;
+6 another `cias` is at work on the disks.
 
 Examples:
   cias plan")]

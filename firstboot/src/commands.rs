@@ -40,7 +40,7 @@ pub fn dispatch(cli: Cli) -> Result<()> {
                 dry_run: given.dry_run,
                 ..defaults
             };
-            install::preinstall(&options)
+            install::preinstall(&options).map(drop)
         }
         Command::Postinstall(given) => {
             let defaults = postinstall::Options::default();

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result};
 
@@ -13,6 +13,7 @@ use crate::failpoint;
 use crate::files;
 use crate::log::Log;
 use crate::outcome::Class;
+use crate::preinstall::turn::Turn;
 use crate::preinstall::{self, Options, WORK};
 use crate::runner::Host;
 use crate::system::{Sysroot, System};
@@ -23,8 +24,9 @@ const INSTALLER: &str = "/usr/bin/proxinstall";
 /// Where our `Gtk3` is.
 const FRONT_END: &str = "/cias/perl";
 
-/// Decides, and unless it is a dry run clears the disk and writes the answers.
-pub fn preinstall(options: &Options) -> Result<()> {
+/// Decides, and unless it is a dry run clears the disk and writes the answers. Whoever keeps the turn keeps all others
+/// away from the disk.
+pub fn preinstall(options: &Options) -> Result<Option<Turn>> {
     let root = Sysroot::default();
     files::make_folder(Path::new(WORK), 0o700)?;
     let log = Log::to_file(&Path::new(WORK).join("preinstall.log"))?;
@@ -35,10 +37,10 @@ pub fn preinstall(options: &Options) -> Result<()> {
     let decision = preinstall::decide(&system, &source, &who, options)?;
     if options.dry_run {
         print!("{}", preinstall::show(&decision));
-        return Ok(());
+        return Ok(None);
     }
     let mut console = open_console(&root);
-    preinstall::apply(&system, &source, &mut console, &decision, options)
+    preinstall::apply(&system, &source, &who, &mut console, &decision, options).map(Some)
 }
 
 /// The whole installation. It returns only when all is installed, or when a person has read why it is not.
@@ -46,7 +48,11 @@ pub fn install() -> Result<()> {
     let mut console = open_console(&Sysroot::default());
     console.say("\ncias: unattended installation");
     let options = Options::default();
-    let result = preinstall(&options).and_then(|()| run_installer(&console, &options.answers));
+    let result = preinstall(&options).and_then(|turn| {
+        let result = run_installer(&console, Path::new(INSTALLER), &options.answers);
+        drop(turn);
+        result
+    });
     if let Err(error) = &result {
         let again = match Class::of(error) {
             Class::Refused => {
@@ -67,11 +73,28 @@ fn open_console(root: &Sysroot) -> Console {
     Console::open(Path::new("/dev"), &root.text("/proc/cmdline").unwrap_or_default())
 }
 
-/// Runs the vendor's installer and shows the front end's lines as they come. It is the one long command that a person
-/// watches, so it does not go through the runner, which shows nothing until the end.
-fn run_installer(console: &Console, answers: &Path) -> Result<()> {
+/// Runs the vendor's installer `program`, shows the front end's lines as they come, and removes the answers however that
+/// ends. It is the one long command that a person watches, so it does not go through the runner, which shows nothing until
+/// the end.
+pub fn run_installer(console: &Console, program: &Path, answers: &Path) -> Result<()> {
+    let outcome = watch_installer(console, program, answers);
+    // The password in them was for the installer's page only, but it is nobody's business.
+    let removed = files::remove(answers);
+    let (status, last) = outcome?;
+    removed?;
+    if status.success() {
+        return Ok(());
+    }
+    let reason = last
+        .strip_prefix("cias: installation failed: ")
+        .unwrap_or("the vendor's installer ended without a reason");
+    Err(Class::Failed.error(format!("{reason} ({status})")))
+}
+
+/// How the installer ended, and the front end's last line.
+fn watch_installer(console: &Console, program: &Path, answers: &Path) -> Result<(ExitStatus, String)> {
     failpoint::hit("command proxinstall before");
-    let mut child = Command::new(INSTALLER)
+    let mut child = Command::new(program)
         .env("PERL5LIB", FRONT_END)
         .env("CIAS_ANSWERS", answers)
         .env("G_SLICE", "always-malloc")
@@ -79,12 +102,12 @@ fn run_installer(console: &Console, answers: &Path) -> Result<()> {
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .with_context(|| format!("starting {INSTALLER}"))?;
+        .with_context(|| format!("starting {}", program.display()))?;
     let mut last = String::new();
     if let Some(lines) = child.stderr.take() {
-        for line in BufReader::new(lines).split(b'\n') {
-            let line =
-                String::from_utf8_lossy(&line.context("reading the installer's messages")?).into_owned();
+        // What it says ends with it, or when nobody can hear it any more; how it ends is told by its exit code.
+        for line in BufReader::new(lines).split(b'\n').map_while(std::io::Result::ok) {
+            let line = String::from_utf8_lossy(&line).into_owned();
             if line.starts_with("cias: ") {
                 console.say(&line);
                 last = line;
@@ -93,13 +116,5 @@ fn run_installer(console: &Console, answers: &Path) -> Result<()> {
     }
     let status = child.wait().context("waiting for the installer")?;
     failpoint::hit("command proxinstall after");
-    // The password in it was for the installer's page only, but it is nobody's business.
-    files::remove(answers)?;
-    if status.success() {
-        return Ok(());
-    }
-    let reason = last
-        .strip_prefix("cias: installation failed: ")
-        .unwrap_or("the vendor's installer ended without a reason");
-    Err(Class::Failed.error(format!("{reason} ({status})")))
+    Ok((status, last))
 }

@@ -5,15 +5,19 @@
 mod loops;
 
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 
 use cias_firstboot::disks::{DataDisks, owner};
 use cias_firstboot::facts::disks::Disk;
+use cias_firstboot::outcome::Class;
 use cias_firstboot::signatures::Kind;
 use cias_firstboot::site::{self, Site};
 use cias_firstboot::step::Step;
-use loops::{Machine, put, put_signature};
+use loops::{Machine, put, put_signature, put_table};
 
 const GIB: u64 = 1 << 30;
+/// Sectors of the partition that the tests make, 100 MiB.
+const PARTITION: u32 = 100 * 2048;
 const FSTAB: &str = "/dev/pve/root / ext3 errors=remount-ro 0 1\n# kept\nproc /proc proc defaults 0 0\n";
 
 fn node() -> Machine {
@@ -169,6 +173,107 @@ fn a_disk_with_an_installed_system_is_never_a_data_disk() {
 }
 
 #[test]
+fn a_disk_whose_partition_carries_an_iso_image_or_cannot_be_read_is_never_a_data_disk() {
+    if !loops::allowed() {
+        return;
+    }
+    let (mut machine, site) = (node(), test_site("[disks]\nwipe = \"all\"\n"));
+    machine.add("eda", GIB, |file| {
+        put_table(file, PARTITION);
+        put(file, (1 << 20) + 32769, b"CD001");
+    });
+    machine.add("edb", GIB, |file| put_table(file, PARTITION));
+    machine.add_partition("eda", PARTITION);
+    let unreadable = machine.add_partition("edb", PARTITION);
+    fs::remove_file(machine.root().join(unreadable.trim_start_matches('/'))).unwrap();
+    let before = machine.fingerprints();
+    let (todo, warnings) = boot(&machine, &site);
+    assert_eq!((todo.len(), warnings.len()), (0, 2), "{todo:?} {warnings:?}");
+    assert!(warnings[0].contains("or carries an ISO image"), "{warnings:?}");
+    assert!(warnings[1].contains(&format!("{unreadable} can't be read")), "{warnings:?}");
+    assert_eq!(machine.fingerprints(), before);
+}
+
+/// Formats `eda` while `event` happens before the first call that begins with `call`; returns the warnings.
+fn format_while(
+    machine: &Machine,
+    site: &Site,
+    call: &str,
+    event: impl FnOnce() + Send + 'static,
+) -> Vec<String> {
+    *machine.meanwhile.lock().unwrap() = Some((call.into(), Box::new(event)));
+    let system = machine.system();
+    let step = DataDisks::new(site).with(vec!["eda".into()]);
+    step.apply(&system).unwrap();
+    assert!(machine.meanwhile.lock().unwrap().is_none(), "{call} was not called");
+    assert!(!machine.calls.lock().unwrap().iter().any(|line| line.starts_with("mkfs")), "{call}");
+    step.check(&system).unwrap().warnings
+}
+
+#[test]
+fn a_name_that_comes_to_mean_another_disk_is_not_formatted() {
+    if !loops::allowed() {
+        return;
+    }
+    // Before the disk is opened, and between the wipe, which works on what was opened, and mkfs.
+    for call in ["udevadm settle", "blockdev --rereadpt"] {
+        let (mut machine, site) = (node(), test_site(""));
+        machine.add("eda", GIB, |_| ());
+        machine.add("edb", GIB, |file| put(file, 600 << 20, b"data in its middle"));
+        let before = machine.fingerprint("edb");
+        let (name, other) = (machine.root().join("dev/eda"), machine.device("edb").to_owned());
+        let warnings = format_while(&machine, &site, call, move || {
+            fs::remove_file(&name).unwrap();
+            std::os::unix::fs::symlink(&other, &name).unwrap();
+        });
+        let text = "/dev/eda is not what was decided about (it is the device 7:";
+        assert!(warnings.iter().any(|line| line.contains(text)), "{call}: {warnings:?}");
+        assert_eq!(machine.fingerprint("edb"), before, "{call}");
+    }
+}
+
+#[test]
+fn a_disk_that_is_written_to_after_the_look_is_not_formatted() {
+    if !loops::allowed() {
+        return;
+    }
+    for call in ["udevadm settle", "blockdev --rereadpt"] {
+        let (mut machine, site) = (node(), test_site(""));
+        machine.add("eda", GIB, |_| ());
+        let device = machine.device("eda").to_owned();
+        let warnings = format_while(&machine, &site, call, move || {
+            fs::write(device, b"somebody's data").unwrap();
+        });
+        let text = "/dev/eda is not what was decided about (what is on it has changed)";
+        assert!(warnings.iter().any(|line| line.contains(text)), "{call}: {warnings:?}");
+        // It is nobody's half-made file system, at the next boot either.
+        let (todo, warnings) = boot(&machine, &site);
+        assert_eq!((todo.len(), warnings.len()), (0, 1), "{call}: {todo:?} {warnings:?}");
+        assert_eq!(machine.bytes("eda", 0, 15), b"somebody's data");
+    }
+}
+
+#[test]
+fn a_half_made_file_system_that_is_refused_for_a_moment_is_formatted_later() {
+    if !loops::allowed() {
+        return;
+    }
+    let (mut machine, site) = (node(), test_site(""));
+    machine.add("eda", GIB, |_| ());
+    machine.answers.push(("mkfs.ext3".into(), 1, "input/output error".into()));
+    boot(&machine, &site);
+    machine.answers.clear();
+    fs::write(machine.device("eda"), b"half a file system").unwrap();
+    let exclusive = nix::fcntl::OFlag::O_EXCL.bits();
+    let claim = fs::File::options().read(true).custom_flags(exclusive).open(machine.device("eda")).unwrap();
+    let (_, warnings) = boot(&machine, &site);
+    assert!(warnings[0].contains("can't be had for this installation alone"), "{warnings:?}");
+    drop(claim);
+    assert_eq!(boot(&machine, &site).1, Vec::<String>::new());
+    assert_eq!(disk(&machine, "eda").mounts, ["/data/disk1"]);
+}
+
+#[test]
 fn a_disk_that_cannot_be_formatted_is_a_warning_and_is_tried_again_at_the_next_boot() {
     if !loops::allowed() {
         return;
@@ -188,6 +293,25 @@ fn a_disk_that_cannot_be_formatted_is_a_warning_and_is_tried_again_at_the_next_b
     let (todo, warnings) = boot(&machine, &site);
     assert_eq!(todo, ["format /dev/eda, 1.0 GB as ext3 and mount it at /data/disk1"]);
     assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(disk(&machine, "eda").mounts, ["/data/disk1"]);
+}
+
+#[test]
+fn after_an_interruption_nothing_is_written_any_more_and_the_next_run_goes_on() {
+    if !loops::allowed() {
+        return;
+    }
+    let (mut machine, site) = (node(), test_site("[disks]\nwipe = \"all\"\n"));
+    machine.add("eda", GIB, |file| put_signature(file, "xfs"));
+    let before = machine.fingerprint("eda");
+    for (command, written) in [("udevadm", false), ("mkfs.ext3", true), ("mount ", true)] {
+        machine.errors = vec![(command.into(), Class::Interrupted)];
+        let error = DataDisks::new(&site).with(machine.names()).apply(&machine.system()).expect_err(command);
+        assert_eq!(Class::of(&error), Class::Interrupted, "{command}: {error:#}");
+        assert_eq!(machine.fingerprint("eda") != before, written, "{command}");
+    }
+    machine.errors.clear();
+    assert_eq!(boot(&machine, &site).1, Vec::<String>::new());
     assert_eq!(disk(&machine, "eda").mounts, ["/data/disk1"]);
 }
 

@@ -1,16 +1,19 @@
-//! Cuts the power at every point of clearing the system disk and of bringing up the data disks, on loop devices; the next
-//! start must end as if nothing had happened. Needs root and the feature `failpoints`.
+//! Cuts the power at every point of clearing the system disk, of installing, and of bringing up the data disks, on loop
+//! devices; the next start must end as if nothing had happened. Needs root and the feature `failpoints`.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its machine up must stop")]
 
 #[path = "support/loops.rs"]
 mod loops;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
 use cias_firstboot::console::Console;
 use cias_firstboot::disks::DataDisks;
+use cias_firstboot::install;
+use cias_firstboot::preinstall::turn::Turn;
 use cias_firstboot::preinstall::{self, Options};
 use cias_firstboot::region::{self, Payload};
 use cias_firstboot::site::{self, Who};
@@ -43,11 +46,12 @@ fn child(machine: &Machine, name: &str, point: Option<&str>) -> (Option<i32>, St
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Counts the points of `name` in an undisturbed run on a machine of `make`, then cuts at each of them on a machine of its
-/// own; `state` must tell the same of both after the next start.
+/// Counts the points of `name` in an undisturbed run on a machine of `make`, then cuts at each of them, and at those that
+/// only a stand-in knows, on a machine of its own; `state` must tell the same of both after the next start.
 fn cut_everywhere(
     name: &str,
     least: usize,
+    of_stand_in: &[&str],
     make: impl Fn() -> Machine + Sync,
     state: impl Fn(&Machine) -> String + Sync,
 ) {
@@ -63,8 +67,10 @@ fn cut_everywhere(
     assert!(count >= least, "only {count} points were reached");
     // By number, and by name: disks are formatted at the same time, so that a number is not always the same point.
     let names: std::collections::BTreeSet<&str> = text.lines().collect();
-    let points: Vec<String> =
-        (1..=count).map(|number| format!("#{number}")).chain(names.into_iter().map(str::to_owned)).collect();
+    let points: Vec<String> = (1..=count)
+        .map(|number| format!("#{number}"))
+        .chain(names.into_iter().chain(of_stand_in.iter().copied()).map(str::to_owned))
+        .collect();
     let folder = whole.root().to_str().unwrap();
     let [next, missed] = [0, 0].map(std::sync::atomic::AtomicUsize::new);
     std::thread::scope(|scope| {
@@ -122,7 +128,7 @@ fn data_disks() {
 
 #[test]
 fn data_disks_end_up_the_same_wherever_the_power_goes() {
-    cut_everywhere("data_disks", 30, node, |machine| {
+    cut_everywhere("data_disks", 30, &[], node, |machine| {
         let mut told = Vec::new();
         for name in ["eda", "edc"] {
             let device = machine.device(name);
@@ -173,30 +179,150 @@ fn server() -> Machine {
     machine
 }
 
-#[test]
-#[ignore = "is started by the next one"]
-fn system_disk() {
-    let mut machine = lent();
-    machine.answers.push(("vgs ".into(), 0, String::new()));
+fn options(machine: &Machine) -> Options {
     let at = |name: &str| machine.root().join(name);
-    let options = Options {
+    Options {
         region: at("site.bin"),
         answers: at("work/answers.json"),
         look: at("work/look"),
         dry_run: false,
+    }
+}
+
+/// Chooses and clears the disk; nothing if this build is installed already.
+fn clear(machine: &Machine) -> Option<Turn> {
+    let (system, source, options) = (machine.system(), machine.source(), options(machine));
+    let decision = match preinstall::decide(&system, &source, &Who::default(), &options) {
+        Err(error) if error.to_string().contains("the finished installation of this very build") => {
+            return None;
+        }
+        decision => decision.unwrap(),
     };
-    let (system, source) = (machine.system(), machine.source());
-    let decision = preinstall::decide(&system, &source, &Who::default(), &options).unwrap();
     assert!(decision.disk.path.ends_with("edb"));
-    preinstall::apply(&system, &source, &mut Console::open(machine.root(), ""), &decision, &options).unwrap();
+    let mut console = Console::open(machine.root(), "");
+    Some(preinstall::apply(&system, &source, &Who::default(), &mut console, &decision, &options).unwrap())
+}
+
+fn lent_server() -> Machine {
+    let mut machine = lent();
+    machine.answers.push(("vgs ".into(), 0, String::new()));
+    machine
+}
+
+#[test]
+#[ignore = "is started by the next one"]
+fn system_disk() {
+    assert!(clear(&lent_server()).is_some());
 }
 
 #[test]
 fn the_system_disk_ends_up_the_same_wherever_the_power_goes() {
-    cut_everywhere("system_disk", 10, server, |machine| {
+    cut_everywhere("system_disk", 10, &[], server, |machine| {
         let answers = fs::read_to_string(machine.root().join("work/answers.json")).unwrap();
         let mut answers: serde_json::Value = serde_json::from_str(&answers).unwrap();
         answers["password"] = "random".into();
         format!("{answers} {} {}", machine.fingerprint("eda"), machine.fingerprint("edb"))
     });
+}
+
+/// What the stand-in of the vendor's installer does, each step with a point after it.
+const STEPS: [(&str, &str); 6] = [
+    ("table", "dd if=$ROOT/table of=$DISK conv=notrunc 2>&1; addpart $DISK 1 2048 204800"),
+    ("file system", "mkfs.ext3 -q -F -U 01234567-89ab-cdef-0123-456789abcdef ${DISK}p1"),
+    ("mount", "mkdir -p $ROOT/target; mount ${DISK}p1 $ROOT/target; mkdir $ROOT/target/boot"),
+    ("system", "echo system >$ROOT/target/boot/vmlinuz; sync $ROOT/target/boot/vmlinuz"),
+    (
+        "marker",
+        "echo '{\"site\": \"X\"}' >$ROOT/target/boot/cias-installed-0123456789abcdef; sync -f $ROOT/target",
+    ),
+    ("unmount", "umount $ROOT/target"),
+];
+
+/// A server whose vendor's installer is a stand-in: it wants a cleared disk and answers that only root can read.
+fn server_with_installer() -> Machine {
+    let machine = server();
+    let mut table = vec![0; 512];
+    table[446 + 4] = 0x83;
+    table[446 + 8..446 + 12].copy_from_slice(&2048_u32.to_le_bytes());
+    table[446 + 12..446 + 16].copy_from_slice(&204_800_u32.to_le_bytes());
+    table[510..].copy_from_slice(&[0x55, 0xaa]);
+    fs::write(machine.root().join("table"), table).unwrap();
+    let mut script = format!(
+        "#!/bin/sh -e\n# A stand-in of the vendor's installer.\nROOT={}\nDISK={}\n",
+        machine.root().display(),
+        machine.device("edb")
+    );
+    script += "echo 'cias: this is a stand-in of proxinstall' >&2\n\
+        fail() { echo \"cias: installation failed: $1\" >&2; exit 1; }\n\
+        test \"$(stat -c %a $CIAS_ANSWERS)\" = 600 || fail 'others can read the answers'\n\
+        grep -q '\"password\":\"[a-p]\\{16\\}\"' $CIAS_ANSWERS || fail 'no password'\n\
+        cmp -s -n 1048576 $DISK /dev/zero || fail 'the disk is not cleared'\n";
+    let step = |(name, command)| {
+        format!("{command}\ntest \"$CIAS_FAILPOINT\" != 'proxinstall {name}' || kill -9 $PPID $$\n")
+    };
+    script.extend(STEPS.map(step));
+    let path = machine.root().join("proxinstall");
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    machine
+}
+
+#[test]
+#[ignore = "is started by the next one"]
+fn installation() {
+    let machine = lent_server();
+    // The installer's root lies in memory, which is empty at each start.
+    let work = machine.root().join("work");
+    if work.exists() {
+        fs::remove_dir_all(&work).unwrap();
+    }
+    let Some(turn) = clear(&machine) else { return };
+    let console = Console::open(machine.root(), "");
+    install::run_installer(&console, &machine.root().join("proxinstall"), &options(&machine).answers)
+        .unwrap();
+    drop(turn);
+}
+
+/// Until the marker is written a start begins afresh; after it the system is there, and the start leaves it alone.
+#[test]
+fn an_installation_ends_up_the_same_wherever_the_power_goes() {
+    let points: Vec<String> = STEPS.iter().map(|(name, _)| format!("proxinstall {name}")).collect();
+    let points: Vec<&str> = points.iter().map(String::as_str).collect();
+    cut_everywhere("installation", 20, &points, server_with_installer, |machine| {
+        assert!(!machine.root().join("work/answers.json").exists(), "the password is still there");
+        let folder = machine.root().join("installed");
+        fs::create_dir_all(&folder).unwrap();
+        let partition = format!("{}p1", machine.device("edb"));
+        let mount = Command::new("mount").args(["-r", &partition]).arg(&folder).status().unwrap();
+        assert!(mount.success());
+        let mut told: Vec<(String, String)> = fs::read_dir(folder.join("boot"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| {
+                (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(path).unwrap())
+            })
+            .collect();
+        told.sort();
+        machine.unmount_all();
+        assert_eq!(told.len(), 2, "{told:?}");
+        format!("{told:?} {}", machine.fingerprint("eda"))
+    });
+}
+
+#[test]
+fn the_answers_go_also_when_the_installer_fails_or_cannot_be_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let (program, answers) = (folder.path().join("proxinstall"), folder.path().join("answers.json"));
+    let console = Console::open(folder.path(), "");
+    fs::write(&answers, "secret").unwrap();
+    let error = install::run_installer(&console, &program, &answers).unwrap_err();
+    assert!(format!("{error:#}").starts_with("starting "), "{error:#}");
+    assert!(!answers.exists());
+    fs::write(&answers, "secret").unwrap();
+    fs::write(&program, "#!/bin/sh\n# A stand-in.\necho 'cias: installation failed: no disk' >&2; exit 7\n")
+        .unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let error = install::run_installer(&console, &program, &answers).unwrap_err();
+    assert_eq!(error.to_string(), "no disk (exit status: 7)");
+    assert!(!answers.exists());
 }

@@ -2,90 +2,22 @@
 //! refusal each of these tests would find its disk cleared.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its machine up must stop")]
 
+#[path = "support/installer.rs"]
+mod installer;
 #[path = "support/loops.rs"]
 mod loops;
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
-use anyhow::Result;
-use cias_firstboot::console::Console;
 use cias_firstboot::outcome::Class;
-use cias_firstboot::preinstall::{self, Options};
-use cias_firstboot::region::{self, Payload};
+use cias_firstboot::preinstall;
 use cias_firstboot::site::Who;
-use loops::{Machine, put, put_signature, put_table};
-
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-/// Sectors of the partition that the tests make, 100 MiB.
-const PARTITION: u32 = 100 * 2048;
-const BUILD: &str = "0123456789abcdef";
-
-/// A machine as the installer sees it; `site` is added to the test site.
-fn installer(site: &str) -> Machine {
-    let mut machine = Machine::new();
-    let write = |path: &str, text: &[u8]| {
-        let path = machine.root().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    };
-    write("proc/cmdline", b"cias.auto cias.countdown=0\n");
-    write(
-        "proxmox/country.dat",
-        b"map:en-us:U.S. English:en-us:us.kmap:us::\nmap:de:German:de:de.kmap:de::\nde:Germany:de::\n",
-    );
-    write("usr/share/zoneinfo/zone.tab", b"DE\t+5230+01322\tEurope/Berlin\n");
-    let site_toml = format!("{}{site}", include_str!("support/site.toml"));
-    let payload = Payload { build_id: BUILD.into(), manifest_sha256: String::new(), site_toml };
-    write("site.bin", &region::encode(&payload).unwrap());
-    // LVM would look at all disks of this machine; what it would say is told in its place.
-    machine.answers.push(("vgs ".into(), 0, String::new()));
-    machine
-}
-
-fn options(machine: &Machine) -> Options {
-    let at = |name: &str| machine.root().join(name);
-    Options {
-        region: at("site.bin"),
-        answers: at("work/answers.json"),
-        look: at("work/look"),
-        dry_run: false,
-    }
-}
-
-fn preinstall(machine: &Machine, terminals: &Path) -> Result<()> {
-    let (system, source, options) = (machine.system(), machine.source(), options(machine));
-    let decision = preinstall::decide(&system, &source, &Who::default(), &options)?;
-    preinstall::apply(&system, &source, &mut Console::open(terminals, ""), &decision, &options)
-}
-
-/// Wants a refusal with that in its text, and every disk as it was.
-fn refuses(machine: &Machine, wanted: &str) {
-    let before = machine.fingerprints();
-    let error = preinstall(machine, machine.root()).expect_err(wanted);
-    assert_eq!(Class::of(&error), Class::Refused, "{error:#}");
-    assert!(format!("{error:#}").contains(wanted), "{error:#}");
-    assert_eq!(machine.fingerprints(), before, "{wanted}");
-    assert!(!options(machine).answers.exists());
-}
-
-/// An ext3 partition with that file in it.
-fn put_boot_partition(machine: &Machine, disk: &str, marker: &str) -> String {
-    let partition = machine.add_partition(disk, PARTITION);
-    let folder = machine.root().join("prepare");
-    fs::create_dir_all(&folder).unwrap();
-    for (program, args) in [
-        ("mkfs.ext3", vec!["-q", "-F", partition.as_str()]),
-        ("mount", vec![partition.as_str(), folder.to_str().unwrap()]),
-    ] {
-        assert!(std::process::Command::new(program).args(&args).status().unwrap().success(), "{program}");
-    }
-    fs::write(folder.join(marker), "{\"site\": \"elsewhere\"}").unwrap();
-    machine.unmount_all();
-    partition
-}
+use installer::{BUILD, GIB, MIB, PARTITION, installer, options, preinstall, put_boot_partition, refuses};
+use loops::{put, put_signature, put_table};
 
 #[test]
 fn the_chosen_disk_is_cleared_at_its_ends_and_nothing_else_is_touched() {
@@ -104,6 +36,8 @@ fn the_chosen_disk_is_cleared_at_its_ends_and_nothing_else_is_touched() {
         put(file, 4 * GIB - 4096, b"at the end of the disk");
     });
     let partition = machine.add_partition("edb", PARTITION);
+    // As small as the kernel shows an extended one.
+    installer::tool("addpart", &[machine.device("edb"), "2", "300000", "2"]);
     let other = machine.fingerprint("eda");
     preinstall(&machine, machine.root()).unwrap();
     assert_eq!(machine.fingerprint("eda"), other);
@@ -225,10 +159,10 @@ fn a_finished_installation_needs_the_word_and_a_half_one_does_not() {
         return;
     }
     for (marker, wanted) in [
-        (format!("cias-installed-{BUILD}"), "a finished installation of this very build"),
+        (format!("cias-installed-{BUILD}"), "the finished installation of this very build"),
         (
             "cias-installed-ffff".to_owned(),
-            "a finished installation of the build ffff of the site \"elsewhere\"",
+            "the finished installation of the build ffff of the site \"elsewhere\"",
         ),
     ] {
         let mut machine = installer("");
@@ -257,7 +191,11 @@ fn an_installation_on_another_disk_is_named_and_this_builds_own_stops_it() {
         machine.add("edb", 4 * GIB, |file| put_table(file, PARTITION));
         put_boot_partition(&machine, "edb", &marker);
         if stops {
-            refuses(&machine, "/dev/edb carries a finished installation of this very build");
+            refuses(&machine, "/dev/edb carries the finished installation of this very build");
+            refuses(
+                &machine,
+                "Seen:\n  /dev/eda, 4.2 GB: chosen\n  /dev/edb, 4.2 GB: refused, install.disk.path wants /dev/eda; carries the",
+            );
             continue;
         }
         let other = machine.fingerprint("edb");
@@ -286,6 +224,54 @@ fn a_disk_that_something_has_claimed_is_refused_although_no_fact_shows_it() {
     refuses(&machine, "can't be had for this installation alone");
     drop(claim);
     preinstall(&machine, machine.root()).unwrap();
+}
+
+#[test]
+fn a_disk_that_another_process_writes_to_is_refused_and_one_that_it_reads_is_not() {
+    if !loops::allowed() {
+        return;
+    }
+    let mut machine = installer("");
+    machine.add("eda", 4 * GIB, |file| put_table(file, PARTITION));
+    let partition = machine.add_partition("eda", PARTITION);
+    for (how, device, writes) in
+        [("<>", machine.device("eda"), true), ("<>", &partition, true), ("<", machine.device("eda"), false)]
+    {
+        // Its own child is the one that counts: what we start ourselves does not.
+        let script = format!("sh -c 'exec 3{how}{device}; echo $$; read line'; true");
+        let (input, output) = (Stdio::piped(), Stdio::piped());
+        let mut other = Command::new("sh").args(["-c", &script]).stdin(input).stdout(output).spawn().unwrap();
+        let mut pid = String::new();
+        BufReader::new(other.stdout.take().unwrap()).read_line(&mut pid).unwrap();
+        let entry = machine.root().join("proc").join(pid.trim());
+        std::os::unix::fs::symlink(Path::new("/proc").join(pid.trim()), &entry).unwrap();
+        if writes {
+            refuses(
+                &machine,
+                &format!(
+                    "can't be had for this installation alone (sh (process {}) writes to it)",
+                    pid.trim()
+                ),
+            );
+        } else {
+            preinstall(&machine, machine.root()).unwrap();
+        }
+        fs::remove_file(entry).unwrap();
+        drop(other.stdin.take());
+        other.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_partition_that_is_locked_is_not_cleared() {
+    if !loops::allowed() {
+        return;
+    }
+    let mut machine = installer("");
+    machine.add("eda", 4 * GIB, |file| put_table(file, PARTITION));
+    let partition = machine.add_partition("eda", PARTITION);
+    installer::tool("blockdev", &["--setro", &partition]);
+    refuses(&machine, "/dev/eda, 4.2 GB: refused, it is read-only");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Formats and mounts what the plan says. Decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::PathBuf;
 use std::thread;
@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use super::fstab::Fstab;
 use super::{FOLDER, Item, LABEL, Verdict, owner};
 use crate::files;
+use crate::outcome::Class;
 use crate::preinstall::clear;
 use crate::runner::Call;
 use crate::site;
@@ -22,23 +23,44 @@ const LIMIT: Duration = Duration::from_hours(1);
 /// A sentence for each disk that failed, by its path.
 type Failures = BTreeMap<PathBuf, String>;
 
+/// What came of several disks.
+#[derive(Default)]
+pub struct Outcome {
+    /// The disks that failed.
+    pub failures: Failures,
+    /// Those of them that turned out not to be what was decided about: whatever is on them is not what we began.
+    pub refused: BTreeSet<PathBuf>,
+    /// We were asked to stop: no disk failed, and the rest is for the next run.
+    pub interrupted: Option<anyhow::Error>,
+}
+
+impl Outcome {
+    fn note(&mut self, item: &Item, what: &str, error: anyhow::Error) {
+        let sentence = format!("{} could not be {what}: {error:#}", item.disk.describe());
+        self.failures.insert(item.disk.path.clone(), sentence);
+        match Class::of(&error) {
+            Class::Refused => drop(self.refused.insert(item.disk.path.clone())),
+            Class::Interrupted => self.interrupted = Some(error),
+            _ => {}
+        }
+    }
+}
+
 /// Formats all of `items` at the same time. A dead disk must not keep the others from serving.
-pub fn format(system: &System, items: &[&Item], wanted: &site::Disks, key: &str) -> Failures {
+pub fn format(system: &System, items: &[&Item], wanted: &site::Disks, key: &str) -> Outcome {
     thread::scope(|scope| {
         let threads: Vec<_> = items
             .iter()
             .map(|item| (item, scope.spawn(move || format_one(system, item, wanted, key))))
             .collect();
-        let outcome = |(item, thread): (&&Item, thread::ScopedJoinHandle<Result<()>>)| {
-            let error = match thread.join() {
-                Ok(Ok(())) => return None,
-                Ok(Err(error)) => format!("{error:#}"),
-                Err(_) => "its thread panicked".to_owned(),
-            };
-            let sentence = format!("{} could not be formatted: {error}", item.disk.describe());
-            Some((item.disk.path.clone(), sentence))
-        };
-        threads.into_iter().filter_map(outcome).collect()
+        let mut outcome = Outcome::default();
+        for (item, thread) in threads {
+            let result = thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("its thread panicked")));
+            if let Err(error) = result {
+                outcome.note(item, "formatted", error);
+            }
+        }
+        outcome
     })
 }
 
@@ -50,6 +72,8 @@ fn format_one(system: &System, item: &Item, wanted: &site::Disks, key: &str) -> 
         .context("reading /dev/urandom for a UUID")?;
     // Whatever mkfs does not overwrite, such as a second partition table at the end, would be found again.
     clear::clear(system, &item.disk)?;
+    // mkfs opens the disk by its name.
+    clear::is_cleared(system, &item.disk)?;
     let call = Call::new("mkfs.ext3")
         .args(["-F", "-q", "-m", "0", "-L", &format!("{LABEL}{name}"), "-U", &owner::new_uuid(key, random)?])
         .args(["-i", &wanted.inode_ratio.to_string(), "-J", &format!("size={}", wanted.journal_mib)])
@@ -60,9 +84,9 @@ fn format_one(system: &System, item: &Item, wanted: &site::Disks, key: &str) -> 
 }
 
 /// Enters those of `items` that carry our file systems into fstab and mounts them. Returns what could not be mounted.
-pub fn mount(system: &System, items: &[Item]) -> Result<Failures> {
+pub fn mount(system: &System, items: &[Item]) -> Result<Outcome> {
     let mut fstab = Fstab::parse(&system.root.text("/etc/fstab")?);
-    let mut failures = Failures::new();
+    let mut outcome = Outcome::default();
     let ours = || items.iter().filter(|item| matches!(item.verdict, Verdict::Reuse { .. }));
     for item in ours() {
         if let (Verdict::Reuse { uuid, .. }, Some(name), Some(point)) =
@@ -82,9 +106,8 @@ pub fn mount(system: &System, items: &[Item]) -> Result<Failures> {
             .args(["-t", "ext3", "-o", "noatime"])
             .args([item.disk.path.to_string_lossy(), system.root.path(&point).to_string_lossy()]);
         if let Err(error) = system.runner.run(&call) {
-            let sentence = format!("{} could not be mounted at {point}: {error:#}", item.disk.describe());
-            failures.insert(item.disk.path.clone(), sentence);
+            outcome.note(item, &format!("mounted at {point}"), error);
         }
     }
-    Ok(failures)
+    Ok(outcome)
 }

@@ -1,5 +1,7 @@
 //! The truth table: what happens to one disk. Pure, and in doubt it refuses. docs/disks.md shows it.
 
+use std::path::Path;
+
 use super::owner::is_ours;
 use crate::facts::disks::{Contents, Disk, human};
 use crate::preinstall::choose::matches;
@@ -38,17 +40,38 @@ pub struct Policy {
     pub key: String,
     /// UUIDs of the file systems that this node mounts below `/data`; they stay ours when the key changes.
     pub known: Vec<String>,
+    /// What the node's fstab mounts elsewhere: the first field of each such line.
+    pub listed: Vec<String>,
 }
 
 impl Policy {
     /// The site's policy. An unknown word, which the site's own check refuses, counts as the careful one.
-    pub fn of(disks: &site::Disks, key: &str, known: Vec<String>) -> Self {
+    pub fn of(disks: &site::Disks, key: &str, known: Vec<String>, listed: Vec<String>) -> Self {
         let wipe = match disks.wipe.as_str() {
             "all" => Wipe::All,
             "foreign" => Wipe::Foreign,
             _ => Wipe::Blank,
         };
-        Self { wipe, models: disks.models.clone(), key: key.to_owned(), known }
+        Self { wipe, models: disks.models.clone(), key: key.to_owned(), known, listed }
+    }
+
+    /// The field of fstab that means the disk or a part of it.
+    fn listed(&self, disk: &Disk) -> Option<&String> {
+        let parts = disk.partitions.iter().map(|part| part.path.as_path());
+        let paths: Vec<&Path> = parts.chain([disk.path.as_path()]).collect();
+        let same = |mine: &Option<String>, wanted: &str| {
+            mine.as_deref().is_some_and(|mine| mine.eq_ignore_ascii_case(wanted))
+        };
+        self.listed.iter().find(|field| {
+            let plain = field.replace('"', "").replace("\\040", " ");
+            match plain.split_once('=') {
+                Some(("UUID", uuid)) => disk.signatures().any(|found| same(&found.uuid, uuid)),
+                Some(("LABEL", label)) => {
+                    disk.signatures().any(|found| found.label.as_deref() == Some(label))
+                }
+                _ => paths.contains(&Path::new(&plain)),
+            }
+        })
     }
 
     fn wants(&self, disk: &Disk) -> bool {
@@ -96,7 +119,7 @@ pub fn decide(disk: &Disk, all: &[Disk], policy: &Policy, begun: bool) -> Verdic
     }
     let seen: Vec<String> = found.iter().map(ToString::to_string).collect();
     let seen = if seen.is_empty() { "partitions".to_owned() } else { seen.join(", ") };
-    let member = found.iter().any(|signature| signature.kind.is_member());
+    let member = found.iter().any(|signature| signature.is_member());
     match (policy.wipe, member) {
         (Wipe::All, _) | (Wipe::Foreign, false) => Verdict::Format,
         (Wipe::Foreign, true) => Verdict::Refuse(format!(
@@ -112,7 +135,7 @@ pub fn decide(disk: &Disk, all: &[Disk], policy: &Policy, begun: bool) -> Verdic
 /// Reasons that no policy changes, neither for formatting nor for mounting.
 fn never(disk: &Disk, all: &[Disk]) -> Option<String> {
     let others = || all.iter().filter(|other| other.path != disk.path);
-    let same_unit = |other: &&Disk| disk.serial.is_some() && other.serial == disk.serial;
+    let same_unit = |other: &&Disk| other.may_be(disk);
     let same_system = |other: &&Disk| match (own_system(disk), own_system(other)) {
         (Some((mine, _)), Some((theirs, _))) => mine == theirs,
         _ => false,
@@ -121,6 +144,8 @@ fn never(disk: &Disk, all: &[Disk]) -> Option<String> {
         Some("it is the medium that the installation came from, or carries an ISO image".into())
     } else if disk.removable {
         Some("it is removable or on USB".into())
+    } else if disk.networked {
+        Some("it is reached over iSCSI or Fibre Channel: other servers may use it".into())
     } else if disk.read_only {
         Some("it is read-only".into())
     } else if disk.swap {
@@ -131,9 +156,13 @@ fn never(disk: &Disk, all: &[Disk]) -> Option<String> {
         Some(format!("it is mounted at {point}"))
     } else if let Contents::Unreadable(why) = &disk.contents {
         Some(format!("it can't be read ({why}): replace it"))
+    } else if let Some((path, why)) = disk.unreadable_partition() {
+        Some(format!("{} can't be read ({why}): replace the disk", path.display()))
     } else if let Some(other) = others().find(same_unit) {
         let other = other.path.display();
-        Some(format!("{other} has the same serial number: they may be two ways to one disk"))
+        Some(format!(
+            "{other} has the same serial number or world wide name: they may be two ways to one disk"
+        ))
     } else if let Some(other) = others().find(same_system) {
         Some(format!("{} carries the same file system: one is a copy of the other", other.path.display()))
     } else if disk.size < SMALLEST {
@@ -163,12 +192,10 @@ fn not_to_format(disk: &Disk, all: &[Disk], policy: &Policy) -> Option<String> {
     };
     if let Some(point) = disk.mounts.first() {
         Some(format!("it is mounted at {point}"))
+    } else if let Some(field) = policy.listed(disk) {
+        Some(format!("/etc/fstab has another use for it ({field})"))
     } else if !policy.wants(disk) {
         Some(format!("its model {:?} is not in disks.match", disk.model.as_deref().unwrap_or_default()))
-    } else if let Some(part) =
-        disk.partitions.iter().find(|it| matches!(it.contents, Contents::Unreadable(_)))
-    {
-        Some(format!("{} can't be read: replace the disk", part.path.display()))
     } else if disk.size > LARGEST {
         Some(format!("it has {}, and ext3 takes at most {}", human(disk.size), human(LARGEST)))
     } else {

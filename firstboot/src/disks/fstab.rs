@@ -31,6 +31,17 @@ impl Fstab {
         self.text.lines().filter_map(entry).collect()
     }
 
+    /// What is mounted, or swapped on, elsewhere than below [`FOLDER`]: the first fields.
+    pub fn elsewhere(&self) -> Vec<String> {
+        let entry = |line: &str| {
+            let mut fields = line.split_ascii_whitespace().take_while(|field| !field.starts_with('#'));
+            let (what, point) = (fields.next()?, fields.next()?);
+            let ours = point.strip_prefix(FOLDER).is_some_and(|rest| rest.starts_with('/'));
+            (!ours).then(|| what.to_owned())
+        };
+        self.text.lines().filter_map(entry).collect()
+    }
+
     /// Adds a file system, unless it is there.
     pub fn add(&mut self, uuid: &str, name: &str) {
         if self.names().contains_key(uuid) {
@@ -62,6 +73,7 @@ mod tests {
         assert_eq!(fstab.text(), TEXT);
         fstab.add("c", "disk2");
         assert_eq!(fstab.text(), format!("{TEXT}\nUUID=c /data/disk2 ext3 noatime,nofail 0 0\n"));
+        assert_eq!(fstab.elsewhere(), ["/dev/pve/root", "UUID=b"]);
         let names = [("a", "disk1"), ("c", "disk2")].map(|(uuid, name)| (uuid.to_owned(), name.to_owned()));
         assert_eq!(fstab.names(), BTreeMap::from(names));
     }

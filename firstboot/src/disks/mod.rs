@@ -19,6 +19,7 @@ use anyhow::{Context, Result};
 use crate::facts::disks::{Disk, Source};
 use crate::files;
 use crate::preinstall::marker;
+use crate::preinstall::turn::{self, Turn};
 use crate::site::{self, Site};
 use crate::step::{Finding, Step};
 use crate::system::System;
@@ -137,13 +138,23 @@ impl DataDisks {
         Self { also, ..self }
     }
 
-    fn look(&self, system: &System) -> Result<Vec<Item>> {
+    fn turn(system: &System) -> Result<Turn> {
+        Turn::take(&system.root.path(LOOK), turn::LIMIT)
+    }
+
+    fn look(&self, system: &System, turn: &Turn) -> Result<Vec<Item>> {
         let source = Source { also: self.also.clone(), ..Source::machine(system.runner).below(&system.root) };
-        let names = Fstab::parse(&system.root.text("/etc/fstab")?).names();
-        let policy = Policy::of(&self.wanted, &self.key, names.keys().cloned().collect());
+        let fstab = Fstab::parse(&system.root.text("/etc/fstab")?);
+        let (names, mut listed) = (fstab.names(), fstab.elsewhere());
+        // A link, such as those in /dev/disk/by-id, means what it leads to.
+        let real = listed.iter().filter(|field| field.starts_with("/dev/"));
+        let real: Vec<_> =
+            real.filter_map(|field| std::fs::canonicalize(system.root.path(field)).ok()).collect();
+        listed.extend(real.iter().map(|path| path.to_string_lossy().into_owned()));
+        let policy = Policy::of(&self.wanted, &self.key, names.keys().cloned().collect(), listed);
         let mut items = plan(&source.disks()?, &policy, &names, &begun(system)?);
         for item in items.iter_mut().filter(|item| item.verdict == Verdict::Format) {
-            spare_installation(system, item)?;
+            spare_installation(system, item, turn)?;
         }
         Ok(items)
     }
@@ -152,17 +163,21 @@ impl DataDisks {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn note(&self, failures: BTreeMap<PathBuf, String>) {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).extend(failures);
+    fn note(&self, outcome: apply::Outcome) -> Result<()> {
+        match outcome.interrupted {
+            Some(error) => return Err(error),
+            None => self.failed.lock().unwrap_or_else(PoisonError::into_inner).extend(outcome.failures),
+        }
+        Ok(())
     }
 }
 
 /// A system that this product installed is no data disk, whatever the policy: only the installer may overwrite it, and
 /// only when it is told to.
-fn spare_installation(system: &System, item: &mut Item) -> Result<()> {
-    if let Some(found) = marker::find(system, &item.disk, &system.root.path(LOOK))?.first() {
+fn spare_installation(system: &System, item: &mut Item, turn: &Turn) -> Result<()> {
+    if let Some(found) = marker::find(system, &item.disk, turn)?.describe() {
         item.verdict = Verdict::Refuse(format!(
-            "it carries the finished installation of {found}, which no policy overwrites: clear it by hand if nobody needs it"
+            "it carries {found}, which no policy overwrites: clear it by hand if nobody needs it"
         ));
         item.name = None;
     }
@@ -195,7 +210,7 @@ impl Step for DataDisks {
         let fstab = Fstab::parse(&system.root.text("/etc/fstab")?).names();
         let failed = self.failed();
         let mut finding = Finding::default();
-        for item in self.look(system)? {
+        for item in self.look(system, &Self::turn(system)?)? {
             let (shown, point) = (item.disk.describe(), item.point().unwrap_or_default());
             if let Some(failure) = failed.get(&item.disk.path) {
                 finding.warnings.push(failure.clone());
@@ -216,20 +231,26 @@ impl Step for DataDisks {
     }
 
     fn apply(&self, system: &System) -> Result<Vec<String>> {
-        let items = self.look(system)?;
+        let turn = Self::turn(system)?;
+        let items = self.look(system, &turn)?;
         let format: Vec<&Item> = items.iter().filter(|item| item.verdict == Verdict::Format).collect();
         if !format.is_empty() {
+            let before = begun(system)?;
             remember(system, &format)?;
-            let failures = apply::format(system, &format, &self.wanted, &self.key);
-            let left: Vec<&Item> =
-                format.into_iter().filter(|item| failures.contains_key(&item.disk.path)).collect();
+            let outcome = apply::format(system, &format, &self.wanted, &self.key);
+            // A disk that was refused was not begun now, but perhaps before.
+            let is_begun = |disk: &Disk| {
+                outcome.failures.contains_key(&disk.path)
+                    && (!outcome.refused.contains(&disk.path) || before.contains(&Begun::of(disk)))
+            };
+            let left: Vec<&Item> = format.into_iter().filter(|item| is_begun(&item.disk)).collect();
             remember(system, &left)?;
-            self.note(failures);
+            self.note(outcome)?;
         }
         let failed = self.failed();
-        let mut items = self.look(system)?;
+        let mut items = self.look(system, &turn)?;
         items.retain(|item| !failed.contains_key(&item.disk.path));
-        self.note(apply::mount(system, &items)?);
+        self.note(apply::mount(system, &items)?)?;
         // What failed is told by the check that follows.
         Ok(Vec::new())
     }

@@ -22,7 +22,7 @@ use super::output::{Asking, Counters, Output};
 use super::peers::{Peer, Peers};
 use super::rank::{Phase, Progress, Rank};
 use super::timing::{Timing, between};
-use super::{Draw, MachineId};
+use super::{Draw, MachineId, Nonce};
 use crate::site::Who;
 
 /// The most nonces that wait to be repeated by a machine that somebody else is before.

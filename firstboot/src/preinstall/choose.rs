@@ -69,9 +69,7 @@ pub fn choose<'a>(disks: &'a [Disk], filter: &DiskFilter) -> Choice<'a> {
 
 /// Reasons that no filter overrules.
 fn never(disk: &Disk, all: &[Disk]) -> Option<String> {
-    let twin = disk.serial.as_ref().and_then(|serial| {
-        all.iter().find(|other| other.name != disk.name && other.serial.as_ref() == Some(serial))
-    });
+    let twin = all.iter().find(|other| other.name != disk.name && other.may_be(disk));
     let used = (!disk.mounts.is_empty()).then(|| disk.mounts.join(", "));
     if disk.boot_medium {
         Some("it is the boot medium or carries an ISO image".into())
@@ -85,8 +83,10 @@ fn never(disk: &Disk, all: &[Disk]) -> Option<String> {
         Some("it is read-only".into())
     } else if let Contents::Unreadable(error) = &disk.contents {
         Some(format!("it cannot be read: {error}"))
+    } else if let Some((path, error)) = disk.unreadable_partition() {
+        Some(format!("{} cannot be read: {error}", path.display()))
     } else if let Some(twin) = twin {
-        Some(format!("{} has the same serial number", twin.path.display()))
+        Some(format!("{} has the same serial number or world wide name", twin.path.display()))
     } else if !vendor_takes(&disk.name) {
         Some("the vendor's installer knows no device of that name".into())
     } else if disk.size < LEAST {
@@ -107,6 +107,8 @@ fn unwanted(disk: &Disk, filter: &DiskFilter) -> Option<String> {
         wanted("path", filter.path.clone()?)
     } else if differs(&filter.serial, disk.serial.as_deref()) {
         wanted("serial", format!("{:?}", filter.serial.clone()?))
+    } else if disk.networked && filter.serial.is_none() {
+        Some("it is reached over iSCSI or Fibre Channel, and install.disk.serial does not name it".into())
     } else if let Some(glob) = &filter.model
         && !matches(glob, disk.model.as_deref().unwrap_or_default())
     {
@@ -164,7 +166,8 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::disks::testing::disk;
+    use crate::facts::disks::Partition;
+    use crate::facts::disks::testing::{disk, partition};
 
     fn filter(pick: &str) -> DiskFilter {
         DiskFilter { pick: (!pick.is_empty()).then(|| pick.into()), ..DiskFilter::default() }
@@ -217,26 +220,57 @@ mod tests {
     #[test]
     fn what_must_never_be_touched_is_not_chosen_even_when_it_is_named() {
         type Change = fn(&mut Disk);
-        let cases: [(&str, Change, &str); 9] = [
+        let cases: [(&str, Change, &str); 11] = [
             ("boot medium", |d| d.boot_medium = true, "it is the boot medium or carries an ISO image"),
             ("removable", |d| d.removable = true, "it is removable or on USB"),
             ("mounted", |d| d.mounts = vec!["/srv".into()], "it is mounted on /srv"),
             ("swap", |d| d.swap = true, "its swap is in use"),
             ("read-only", |d| d.read_only = true, "it is read-only"),
             ("unreadable", |d| d.contents = Contents::Unreadable("EIO".into()), "it cannot be read: EIO"),
+            (
+                "unreadable partition",
+                |d| {
+                    let contents = Contents::Unreadable("EIO".into());
+                    d.partitions = vec![Partition { contents, ..partition("sda1", Vec::new()) }];
+                },
+                "/dev/sda1 cannot be read: EIO",
+            ),
             ("name", |d| d.name = "nvme0n1".into(), "the vendor's installer knows no device of that name"),
             ("small", |d| d.size = LEAST - 512, "it is smaller than 4.2 GB"),
-            ("twin", |d| d.serial = Some("T".into()), "/dev/sdz has the same serial number"),
+            (
+                "another way to it",
+                |d| d.wwn = Some("W".into()),
+                "/dev/sdz has the same serial number or world wide name",
+            ),
+            (
+                "twin",
+                |d| d.serial = Some("T".into()),
+                "/dev/sdz has the same serial number or world wide name",
+            ),
         ];
         for (what, change, reason) in cases {
             let mut disks = [disk("sda", 20), disk("sdz", 20)];
             disks[1].serial = Some("T".into());
+            disks[1].wwn = Some("W".into());
             change(&mut disks[0]);
             let named = DiskFilter { path: Some("/dev/sda".into()), ..filter("first") };
             let choice = choose(&disks, &named);
             assert!(choice.disk.is_none(), "{what}");
             assert!(choice.table[0].ends_with(&format!("refused, {reason}")), "{what}: {}", choice.table[0]);
         }
+    }
+
+    #[test]
+    fn a_disk_on_a_network_must_be_named_by_its_serial_number() {
+        let disks = [Disk { networked: true, serial: Some("L".into()), ..disk("sda", 20) }];
+        let by_path = DiskFilter { path: Some("/dev/sda".into()), ..filter("largest") };
+        let choice = choose(&disks, &by_path);
+        assert!(
+            choice.disk.is_none() && choice.table[0].contains("over iSCSI or Fibre Channel"),
+            "{choice:?}"
+        );
+        let by_serial = DiskFilter { serial: Some("L".into()), ..filter("") };
+        assert_eq!(chosen(&disks, &by_serial).as_deref(), Some("sda"));
     }
 
     #[test]

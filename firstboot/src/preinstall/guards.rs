@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::marker::Installation;
+use super::marker::Look;
 use crate::facts::disks::Disk;
 use crate::outcome::Class;
 use crate::signatures::{Kind, Signature};
@@ -13,6 +13,15 @@ const VENDORS_GROUP: &str = "pve";
 /// Refuses if clearing `disk` would damage something on another disk, or if the vendor's installer would fail later.
 pub fn guard(disk: &Disk, all: &[Disk]) -> Result<()> {
     let here = disk.path.display();
+    if !disk.together.is_empty() {
+        let lie = if disk.holders.len() == 1 { "lies" } else { "lie" };
+        return Err(Class::Refused.error(format!(
+            "{here} is in use by {}, which {lie} on {}, too: nothing was stopped or written; take those out or stop it by \
+             hand, then start again",
+            disk.holders.join(", "),
+            disk.together.join(", ")
+        )));
+    }
     for other in all.iter().filter(|other| other.name != disk.name) {
         let there = other.path.display();
         for (mine, theirs) in disk.signatures().flat_map(|mine| other.signatures().map(move |it| (mine, it)))
@@ -31,7 +40,44 @@ pub fn guard(disk: &Disk, all: &[Disk]) -> Result<()> {
             )));
         }
     }
+    missing_members(disk)
+}
+
+/// The other disks of a file system may lie in a drawer, and would be worth nothing without this one.
+fn missing_members(disk: &Disk) -> Result<()> {
+    let here = |id: &str| {
+        let same = |found: &&Signature| found.group.as_ref().is_some_and(|group| group.id == id);
+        disk.signatures().filter(same).count()
+    };
+    for found in disk.signatures() {
+        let Some((group, wanted)) = found.group.as_ref().and_then(|group| Some((group, group.of?))) else {
+            continue;
+        };
+        let count = here(&group.id);
+        if wanted > count as u64 {
+            return Err(Class::Refused.error(format!(
+                "{} carries {found}, which lies on {wanted} disks or partitions, and only {count} of them is here: nothing \
+                 was written; clear it by hand if nobody needs it, then start again",
+                disk.path.display()
+            )));
+        }
+    }
     Ok(())
+}
+
+/// Refuses what holds the disk and can't be stopped: of device mapper's only volumes of LVM can. `mapped` tells the UUID
+/// that device mapper gave, which begins with what it is.
+pub fn guard_holders(disk: &Disk, mapped: impl Fn(&str) -> Option<String>) -> Result<()> {
+    let array = |name: &str| {
+        name.strip_prefix("md").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit() || c == '_'))
+    };
+    let volume = |name: &str| mapped(name).is_some_and(|uuid| uuid.starts_with("LVM-"));
+    let Some(holder) = disk.holders.iter().find(|name| !array(name) && !volume(name)) else { return Ok(()) };
+    Err(Class::Refused.error(format!(
+        "{} is in use by {holder}, which this installer can't stop (it is neither an array nor a volume of LVM): nothing was \
+         stopped or written; stop it by hand, then start again",
+        disk.path.display()
+    )))
 }
 
 fn of_vendor(found: &Signature) -> bool {
@@ -44,6 +90,9 @@ pub fn shared(mine: &Signature, theirs: &Signature) -> Option<String> {
         return None;
     }
     match (&mine.group, &theirs.group) {
+        (Some(a), Some(b)) if mine.kind == Kind::LvmPv && (a.id.is_empty() || b.id.is_empty()) => {
+            Some("a volume group that cannot be read".into())
+        }
         (Some(a), Some(b)) if a.id == b.id => {
             Some(if a.name.is_empty() { a.id.clone() } else { a.name.clone() })
         }
@@ -86,27 +135,29 @@ pub fn guard_groups(disk: &Disk, vgs: &str) -> Result<Vec<String>> {
     Ok(groups)
 }
 
-/// Refuses, unless the kernel line has `cias.reinstall`, a disk with a finished installation of this product, and any disk
-/// at all when the server was installed by this very build already. `found` are the installations by the disk's name.
+/// Refuses, unless the kernel line has `cias.reinstall`, a disk with a finished installation of this product, or with
+/// perhaps one, and any disk at all when the server was installed by this very build already. `found` is what was found on
+/// each disk.
 pub fn guard_installation(
     disk: &Disk,
-    found: &[(Disk, Vec<Installation>)],
+    found: &[(Disk, Look)],
     build_id: &str,
     reinstall: bool,
 ) -> Result<()> {
-    let all = || found.iter().flat_map(|(disk, list)| list.iter().map(move |installed| (disk, installed)));
-    let same = all().find(|(_, installed)| installed.build == build_id);
-    let Some((carrier, installed)) = same.or_else(|| all().find(|(carrier, _)| carrier.name == disk.name))
-    else {
-        return Ok(());
+    let is_this = |look: &Look| look.installed.iter().any(|it| it.build.as_deref() == Some(build_id));
+    let same = found.iter().find(|(_, look)| is_this(look));
+    let here = || found.iter().find(|(carrier, _)| carrier.name == disk.name)?.1.describe();
+    let (carrier, what) = match (same, here()) {
+        (Some((carrier, _)), _) => (carrier, "the finished installation of this very build".to_owned()),
+        (None, Some(what)) => (disk, what),
+        (None, None) => return Ok(()),
     };
     if reinstall {
         return Ok(());
     }
-    let whose = if same.is_some() { "this very build".to_owned() } else { installed.to_string() };
     Err(Class::Refused.error(format!(
-        "{} carries a finished installation of {whose}: nothing was written; take the medium out to start it, or \
-         type cias-reinstall at the prompt \"boot:\" (the kernel word cias.reinstall) to install {} all the same",
+        "{} carries {what}: nothing was written; take the medium out to start it, or type cias-reinstall at the prompt \
+         \"boot:\" (the kernel word cias.reinstall) to install {} all the same",
         carrier.path.display(),
         disk.path.display()
     )))
@@ -115,7 +166,9 @@ pub fn guard_installation(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::disks::testing::{disk, member, partition};
+    use crate::facts::disks::Contents;
+    use crate::facts::disks::testing::{disk, member, partition, signature};
+    use crate::preinstall::marker::Installation;
 
     fn refused(disks: &[Disk], wanted: &str) {
         let error = guard(&disks[0], disks).unwrap_err();
@@ -134,6 +187,78 @@ mod tests {
             disks[1].partitions = vec![partition("sdb1", vec![member(kind, "data", "id-1")])];
             refused(&disks, "of data, which has another member on /dev/sdb");
         }
+    }
+
+    fn over(disks: u64, id: &str) -> Signature {
+        let mut found = member(Kind::Btrfs, "pool", id);
+        found.group.as_mut().unwrap().of = Some(disks);
+        found
+    }
+
+    #[test]
+    fn a_btrfs_over_several_disks_stops_it_unless_all_of_it_is_on_the_disk() {
+        let mut disks = [disk("sda", 10), disk("sdb", 10)];
+        disks[0].contents = Contents::Read(vec![over(1, "a")]);
+        assert!(guard(&disks[0], &disks).is_ok(), "alone");
+        disks[1].partitions = vec![partition("sdb1", vec![over(2, "b")])];
+        assert!(guard(&disks[0], &disks).is_ok(), "another one elsewhere");
+        disks[1].partitions = vec![partition("sdb1", vec![over(2, "a")])];
+        disks[0].contents = Contents::Read(vec![over(2, "a")]);
+        refused(&disks, "carries btrfs of \"pool\" of pool, which has another member on /dev/sdb");
+        disks[1].partitions.clear();
+        refused(
+            &disks,
+            "/dev/sda carries btrfs of \"pool\", which lies on 2 disks or partitions, and only 1 of them is here",
+        );
+        disks[0].contents = Contents::Read(Vec::new());
+        disks[0].partitions =
+            vec![partition("sda1", vec![over(2, "a")]), partition("sda2", vec![over(2, "a")])];
+        assert!(guard(&disks[0], &disks).is_ok(), "all of it is on the disk");
+    }
+
+    #[test]
+    fn what_the_kernel_runs_on_another_disk_too_stops_it() {
+        let mut disks = [disk("sda", 10), disk("sdb", 10)];
+        disks[0].holders = vec!["md0".into(), "dm-0".into()];
+        assert!(guard(&disks[0], &disks).is_ok(), "on the disk alone");
+        disks[0].together = vec!["sdb".into()];
+        refused(&disks, "/dev/sda is in use by md0, dm-0, which lie on sdb, too");
+    }
+
+    #[test]
+    fn only_arrays_and_volume_groups_can_be_stopped() {
+        let mut disk = disk("sda", 10);
+        disk.holders = vec!["md0".into(), "dm-0".into(), "md_d0".into()];
+        let uuid = |wanted: &'static str| move |name: &str| (name == "dm-0").then(|| wanted.to_owned());
+        disk.holders.pop();
+        assert!(guard_holders(&disk, uuid("LVM-abc")).is_ok());
+        for (kind, holder) in [
+            ("CRYPT-LUKS1-abc-x", "dm-0"),
+            ("mpath-3600", "dm-0"),
+            ("part1-mpath-3600", "dm-0"),
+            ("", "dm-0"),
+        ] {
+            let error = guard_holders(&disk, uuid(kind)).unwrap_err();
+            assert_eq!(Class::of(&error), Class::Refused);
+            assert!(error.to_string().contains(&format!("/dev/sda is in use by {holder}")), "{error}");
+        }
+        disk.holders = vec!["bcache0".into()];
+        assert!(guard_holders(&disk, uuid("LVM-abc")).is_err());
+    }
+
+    #[test]
+    fn a_volume_group_that_is_not_read_may_be_any() {
+        let mut disks = [disk("sda", 10), disk("sdb", 10)];
+        disks[0].contents = Contents::Read(vec![member(Kind::LvmPv, "", "")]);
+        assert!(guard(&disks[0], &disks).is_ok(), "alone");
+        disks[1].contents = Contents::Read(vec![member(Kind::LvmPv, "data", "id-1")]);
+        refused(&disks, "of a volume group that cannot be read, which has another member on /dev/sdb");
+        disks.swap(0, 1);
+        disks[0].name = "sda".into();
+        disks[1].name = "sdb".into();
+        refused(&disks, "of a volume group that cannot be read");
+        disks[1].contents = Contents::Read(vec![signature(Kind::LvmPv)]);
+        assert!(guard(&disks[0], &disks).is_ok(), "one that is in no group");
     }
 
     #[test]
@@ -182,22 +307,28 @@ mod tests {
     #[test]
     fn a_finished_installation_needs_the_word() {
         let (sda, sdb) = (disk("sda", 10), disk("sdb", 10));
-        let on = |disk: &Disk, builds: &[&str]| {
-            let installed = |build: &&str| Installation { build: (*build).into(), site: Some("X".into()) };
-            (disk.clone(), builds.iter().map(installed).collect::<Vec<_>>())
+        let look = |builds: &[&str], doubt: Option<&str>| {
+            let installed =
+                |build: &&str| Installation { build: Some((*build).into()), site: Some("X".into()) };
+            Look { installed: builds.iter().map(installed).collect(), doubt: doubt.map(Into::into) }
         };
+        let on = |disk: &Disk, builds: &[&str]| (disk.clone(), look(builds, None));
+        let doubt = |disk: &Disk| (disk.clone(), look(&[], Some("EIO")));
         for (what, found, wanted) in [
             ("nothing anywhere", vec![], None),
+            ("nothing found", vec![on(&sda, &[]), on(&sdb, &[])], None),
             (
                 "this build here",
                 vec![on(&sda, &["bb", "aa"])],
-                Some("/dev/sda carries a finished installation of this very build"),
+                Some("/dev/sda carries the finished installation of this very build"),
             ),
             ("another build here", vec![on(&sda, &["bb"])], Some("of the build bb of the site \"X\"")),
+            ("nobody knows", vec![doubt(&sda)], Some("carries perhaps a finished installation (EIO)")),
+            ("nobody knows of another disk", vec![doubt(&sdb)], None),
             (
                 "this build on another disk",
                 vec![on(&sdb, &["aa"])],
-                Some("/dev/sdb carries a finished installation of this very build"),
+                Some("/dev/sdb carries the finished installation of this very build"),
             ),
             ("another build on another disk", vec![on(&sdb, &["bb"])], None),
         ] {

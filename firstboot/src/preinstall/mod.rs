@@ -1,10 +1,13 @@
 //! What happens before the vendor's installer starts: choose the system disk, refuse or clear it, write the answers.
 
+mod again;
 mod answers;
 pub mod choose;
 pub mod clear;
 pub mod guards;
 pub mod marker;
+pub mod turn;
+pub mod writers;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,7 +16,8 @@ use anyhow::{Context, Result};
 
 pub use answers::{Answers, answers};
 
-use marker::Installation;
+use marker::Look;
+use turn::Turn;
 
 use crate::console::Console;
 use crate::facts::disks::{Disk, Source};
@@ -79,6 +83,8 @@ pub struct Decision {
     pub disk: Disk,
     /// Volume groups to stop first; all of them lie on that disk alone.
     pub groups: Vec<String>,
+    /// What was installed on it before, if anything.
+    pub carries: Option<String>,
     /// One line for each disk seen.
     pub table: Vec<String>,
     /// The answers, without the password.
@@ -97,6 +103,16 @@ pub fn payload(path: &Path) -> Result<(Payload, Site)> {
 
 /// Decides, or refuses. Only reads, but for mounting file systems read-only for a moment.
 pub fn decide(system: &System, source: &Source, who: &Who, options: &Options) -> Result<Decision> {
+    decide_in(&Turn::take(&options.look, turn::LIMIT)?, system, source, who, options)
+}
+
+fn decide_in(
+    turn: &Turn,
+    system: &System,
+    source: &Source,
+    who: &Who,
+    options: &Options,
+) -> Result<Decision> {
     let (payload, site) = payload(&options.region)?;
     let words = Words::parse(&system.root.text("/proc/cmdline")?);
     let machine = site.machine(who)?;
@@ -105,49 +121,70 @@ pub fn decide(system: &System, source: &Source, who: &Who, options: &Options) ->
     let mut answers = answers(&site, machine, who, &tables)?;
     let filter = machine.and_then(|machine| machine.disk.as_ref()).unwrap_or(&site.install.disk);
     let disks = source.disks()?;
-    let installed = installed(system, &disks, &options.look)?;
+    let installed = installed(system, &disks, turn)?;
     let mut choice = choose::choose(&disks, filter);
     name_installations(&mut choice.table, &disks, &installed);
     for line in &choice.table {
         system.log.note(line);
     }
     let disk = choice.disk()?.clone();
-    guards::guard(&disk, &disks)?;
     let table = choice.table;
-    let vgs = Call::new("vgs").args(["--noheadings", "--separator", ",", "-o", "vg_name,pv_name"]);
-    let groups = guards::guard_groups(&disk, &system.runner.run(&vgs)?.stdout)?;
-    guards::guard_installation(&disk, &installed, &payload.build_id, words.reinstall)?;
+    let groups = guarded(system, &disk, &disks)
+        .and_then(|groups| {
+            guards::guard_installation(&disk, &installed, &payload.build_id, words.reinstall)?;
+            Ok(groups)
+        })
+        .map_err(|error| listing(error, &table))?;
     answers.disk = disk.path.to_string_lossy().into_owned();
     let countdown = words.countdown.unwrap_or(site.install.countdown);
-    Ok(Decision { disk, groups, table, answers, countdown })
+    let carries = installed.into_iter().find(|(carrier, _)| carrier.path == disk.path);
+    let carries = carries.and_then(|(_, look)| look.describe());
+    Ok(Decision { disk, groups, carries, table, answers, countdown })
+}
+
+/// The volume groups to stop, if nothing but the disk is damaged by clearing it.
+fn guarded(system: &System, disk: &Disk, disks: &[Disk]) -> Result<Vec<String>> {
+    guards::guard(disk, disks)?;
+    guards::guard_holders(disk, |name| system.root.attribute(&format!("/sys/block/{name}/dm/uuid")))?;
+    let vgs = Call::new("vgs").args(["--noheadings", "--separator", ",", "-o", "vg_name,pv_name"]);
+    guards::guard_groups(disk, &system.runner.run(&vgs)?.stdout)
+}
+
+/// A refusal with all that was seen: whoever reads it has to find the disk that it is about.
+fn listing(error: anyhow::Error, table: &[String]) -> anyhow::Error {
+    if Class::of(&error) != Class::Refused {
+        return error;
+    }
+    Class::Refused.error(format!("{error:#}. Seen:\n{}", table.join("\n")))
 }
 
 /// What was installed before on any disk that nothing uses.
-fn installed(system: &System, disks: &[Disk], look: &Path) -> Result<Vec<(Disk, Vec<Installation>)>> {
+fn installed(system: &System, disks: &[Disk], turn: &Turn) -> Result<Vec<(Disk, Look)>> {
     let free = disks.iter().filter(|disk| disk.mounts.is_empty() && !disk.boot_medium);
-    let found = free.map(|disk| Ok((disk.clone(), marker::find(system, disk, look)?)));
-    found.filter(|found: &Result<(_, Vec<_>)>| !matches!(found, Ok((_, list)) if list.is_empty())).collect()
+    free.map(|disk| Ok((disk.clone(), marker::find(system, disk, turn)?))).collect()
 }
 
 /// Names what was installed in the lines of the disks; line and disk stand at the same place.
-fn name_installations(table: &mut [String], disks: &[Disk], installed: &[(Disk, Vec<Installation>)]) {
+fn name_installations(table: &mut [String], disks: &[Disk], installed: &[(Disk, Look)]) {
     for (line, disk) in table.iter_mut().zip(disks) {
-        for (_, list) in installed.iter().filter(|(carrier, _)| carrier.name == disk.name) {
-            let names: Vec<String> = list.iter().map(ToString::to_string).collect();
-            line.push_str("; carries the finished installation of ");
-            line.push_str(&names.join(" and "));
+        let found = installed.iter().find(|(carrier, _)| carrier.name == disk.name);
+        if let Some(found) = found.and_then(|(_, look)| look.describe()) {
+            line.push_str("; carries ");
+            line.push_str(&found);
         }
     }
 }
 
-/// Does what was decided, after the countdown.
+/// Does what was decided, after the countdown, if it would be decided again. The turn that is returned keeps every other
+/// look away from the disk while the vendor's installer works on it.
 pub fn apply(
     system: &System,
     source: &Source,
+    who: &Who,
     console: &mut Console,
     decision: &Decision,
     options: &Options,
-) -> Result<()> {
+) -> Result<Turn> {
     let disk = &decision.disk;
     console.say(&format!(
         "\ncias: this server is installed now. ALL DATA ON {} IS LOST.\n{}",
@@ -158,19 +195,31 @@ pub fn apply(
         &format!("Press any key to stop. Erasing {} in", disk.path.display()),
         decision.countdown,
     )?;
+    let turn = Turn::take(&options.look, turn::LIMIT)?;
+    let now = decide_in(&turn, system, source, who, options).context("looking again after the countdown")?;
+    again::same(decision, &now)?;
     clear::deactivate(system, disk, &decision.groups)?;
-    let now = source.disks()?;
-    let now =
-        now.iter().find(|now| now.path == disk.path && now.size == disk.size && now.serial == disk.serial);
-    let now = now.ok_or_else(|| {
-        Class::Refused.error(format!(
-            "{} is no longer the disk that was chosen: nothing was written; start again",
-            disk.path.display()
-        ))
-    })?;
-    clear::clear(system, now)?;
+    clear::clear(system, &out_of_use(source, disk)?)?;
     system.log.say(&format!("{} is cleared", disk.describe()));
-    write_answers(&decision.answers, &options.answers)
+    write_answers(&decision.answers, &options.answers)?;
+    Ok(turn)
+}
+
+/// What the facts say about the disk after all that held it was stopped; nothing else of it may have changed.
+fn out_of_use(source: &Source, disk: &Disk) -> Result<Disk> {
+    let shown = disk.path.display();
+    let gone = |why: &str| {
+        Class::Refused.error(format!(
+            "{shown} is no longer the disk that was chosen ({why}): nothing was written; start again"
+        ))
+    };
+    let now =
+        source.disks()?.into_iter().find(|now| now.path == disk.path).ok_or_else(|| gone("it is gone"))?;
+    let free = |disk: &Disk| Disk { holders: Vec::new(), together: Vec::new(), ..disk.clone() };
+    match again::difference(&free(disk), &free(&now)) {
+        Some(difference) => Err(gone(&difference)),
+        None => Ok(now),
+    }
 }
 
 /// Prints the decision, as `--dry-run` does.

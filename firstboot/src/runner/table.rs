@@ -67,7 +67,10 @@ pub const TABLE: &[Row] = &[
         package: "mount",
         version: "2.20.1",
         options: &["-n", "-t", "-o"],
-        values: &[("-t", &["ext2", "ext3", "ext4"]), ("-o", &["ro", "noload", "noatime"])],
+        values: &[
+            ("-t", &["ext2", "ext3", "ext4"]),
+            ("-o", &["ro", "noload", "noatime", "nodev", "nosuid", "noexec"]),
+        ],
         source: "UL mount/mount.c, read; `noload`: KN Documentation/filesystems/ext3.txt, read",
     },
     Row {
@@ -85,14 +88,6 @@ pub const TABLE: &[Row] = &[
         options: &["info", "--query", "--path", "settle", "--timeout"],
         values: &[("--query", &["property"])],
         source: "UD udev/udevadm-info.c and udev/udevadm-settle.c, read",
-    },
-    Row {
-        program: "umount",
-        package: "mount",
-        version: "2.20.1",
-        options: &["-n"],
-        values: &[],
-        source: "UL mount/umount.c, read",
     },
     Row {
         program: "update-rc.d",

@@ -1,6 +1,6 @@
 //! File systems and swap.
 
-use super::{Ends, Kind, Signature};
+use super::{Ends, Group, Kind, Signature, uuid};
 
 /// Features that the ext3 driver of 2.6.32 does not mount; a file system with one of them is ext4.
 const NOT_EXT3_INCOMPATIBLE: u32 = !(0x2 | 0x4 | 0x10);
@@ -49,10 +49,16 @@ fn ntfs(ends: &Ends) -> Option<Signature> {
     known.then(|| Signature::new(Kind::Ntfs, 3))
 }
 
+/// One file system may lie on many disks; each carries its id and how many they are.
 fn btrfs(ends: &Ends) -> Option<Signature> {
     const AT: u64 = 64 << 10;
-    ends.holds(AT + 64, b"_BHRfS_M")
-        .then(|| Signature::new(Kind::Btrfs, AT).uuid(ends.at(AT + 32, 16)).label(ends.at(AT + 0x12b, 256)))
+    if !ends.holds(AT + 64, b"_BHRfS_M") {
+        return None;
+    }
+    let id = ends.at(AT + 32, 16)?;
+    let mut found = Signature::new(Kind::Btrfs, AT).uuid(Some(id)).label(ends.at(AT + 0x12b, 256));
+    found.group = Some(Group { name: String::new(), id: uuid(id), of: ends.u64(AT + 136) });
+    Some(found)
 }
 
 fn vfat(ends: &Ends) -> Option<Signature> {

@@ -18,55 +18,73 @@ fn lvm(ends: &Ends) -> Option<Signature> {
         let header = at + u64::from(ends.u32(at + 20)?);
         let mut found = Signature::new(Kind::LvmPv, at);
         found.uuid = ends.at(header, 32).map(text);
-        // A physical volume that belongs to no group has no metadata text.
         Some(match volume_group(ends, header + 40) {
-            Some((name, id)) => found.group(name, id),
-            None => found,
+            Membership::Of(name, id) => found.group(name, id),
+            Membership::None => found,
+            Membership::Hidden => found.group("", ""),
         })
     })
 }
 
-/// Name and id of the volume group, from the metadata text. `areas` is where the two lists of areas begin: data,
-/// then metadata, each ended by an entry of zeroes.
-fn volume_group(ends: &Ends, areas: u64) -> Option<(String, String)> {
+/// Whether a physical volume belongs to a group.
+enum Membership {
+    /// To the group of this name and id.
+    Of(String, String),
+    /// To none.
+    None,
+    /// Perhaps to one: it carries no metadata, or lies where it is not read.
+    Hidden,
+}
+
+/// What the metadata says. `areas` is where the two lists of areas begin: data, then metadata, each ended by an entry of
+/// zeroes.
+fn volume_group(ends: &Ends, areas: u64) -> Membership {
     let mut at = areas;
     let mut lists_ended = 0;
     // The lists lie inside the header's sector, so there can't be more than 32 entries of 16 bytes.
     for _ in 0..32 {
-        let offset = ends.u64(at)?;
-        if offset == 0 {
-            lists_ended += 1;
-        } else if lists_ended == 1 {
-            return metadata_text(ends, offset);
+        match ends.u64(at) {
+            Some(0) => lists_ended += 1,
+            Some(offset) if lists_ended == 1 => return metadata_text(ends, offset),
+            Some(_) => {}
+            None => break,
         }
         if lists_ended == 2 {
-            return None;
+            break;
         }
         at += 16;
     }
-    None
+    Membership::Hidden
 }
 
 /// The text starts as `NAME {\nid = "ID"\n`; its beginning is all that is wanted. It lies in a ring buffer behind the
 /// 512 bytes of the area's header.
-fn metadata_text(ends: &Ends, area: u64) -> Option<(String, String)> {
+fn metadata_text(ends: &Ends, area: u64) -> Membership {
     const HEADER: u64 = 512;
-    const WANTED: u64 = 256;
-    if !ends.holds(area + 4, b" LVM2 x[5A%r0N*>") {
-        return None;
+    // An area that holds no text belongs to a physical volume that is in no group.
+    let empty = ends.at(area.saturating_add(40), 16).is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0));
+    if empty && ends.holds(area + 4, b" LVM2 x[5A%r0N*>") {
+        return Membership::None;
     }
-    let (size, offset, length) = (ends.u64(area + 32)?, ends.u64(area + 40)?, ends.u64(area + 48)?);
-    if !(HEADER..size).contains(&offset) || length == 0 {
-        return None;
-    }
-    let before_the_wrap = usize::try_from(WANTED.min(size - offset)).ok()?;
-    let mut bytes = ends.at(area.checked_add(offset)?, before_the_wrap)?.to_vec();
-    let rest = usize::try_from(WANTED).ok()? - before_the_wrap;
-    bytes.extend(ends.at(area + HEADER, rest)?);
-    let start = String::from_utf8_lossy(&bytes).into_owned();
-    let (name, rest) = start.split_once(" {")?;
-    let id = rest.split_once("id = \"")?.1.split_once('"')?.0;
-    Some((name.to_owned(), id.to_owned()))
+    let text = || {
+        const WANTED: u64 = 256;
+        if !ends.holds(area.checked_add(4)?, b" LVM2 x[5A%r0N*>") {
+            return None;
+        }
+        let (size, offset) = (ends.u64(area + 32)?, ends.u64(area + 40)?);
+        if !(HEADER..size).contains(&offset) {
+            return None;
+        }
+        let before_the_wrap = usize::try_from(WANTED.min(size - offset)).ok()?;
+        let mut bytes = ends.at(area.checked_add(offset)?, before_the_wrap)?.to_vec();
+        let rest = usize::try_from(WANTED).ok()? - before_the_wrap;
+        bytes.extend(ends.at(area + HEADER, rest)?);
+        let start = String::from_utf8_lossy(&bytes).into_owned();
+        let (name, rest) = start.split_once(" {")?;
+        let id = rest.split_once("id = \"")?.1.split_once('"')?.0;
+        Some((name.to_owned(), id.to_owned()))
+    };
+    text().map_or(Membership::Hidden, |(name, id)| Membership::Of(name, id))
 }
 
 fn luks(ends: &Ends) -> Option<Signature> {

@@ -92,8 +92,11 @@ impl fmt::Display for Kind {
 pub struct Group {
     /// Its name; may be empty for md 0.90.
     pub name: String,
-    /// What is the same on all its members.
+    /// What is the same on all its members; empty if a volume group can't be read.
     pub id: String,
+    /// How many members it has, where each of them says so (btrfs).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<u64>,
 }
 
 /// One signature that was found.
@@ -115,6 +118,11 @@ pub struct Signature {
 }
 
 impl Signature {
+    /// As [`Kind::is_member`]; file systems over several disks count, too.
+    pub fn is_member(&self) -> bool {
+        self.kind.is_member() || self.group.as_ref().is_some_and(|group| group.of > Some(1))
+    }
+
     fn new(kind: Kind, offset: u64) -> Self {
         Self { kind, offset, label: None, uuid: None, group: None }
     }
@@ -130,7 +138,9 @@ impl Signature {
     }
 
     fn group(mut self, name: impl Into<String>, id: impl Into<String>) -> Self {
-        self.group = Some(Group { name: name.into(), id: id.into() });
+        // They reach the screen.
+        let plain = |text: String| text.chars().filter(|c| !c.is_control()).collect();
+        self.group = Some(Group { name: plain(name.into()), id: plain(id.into()), of: None });
         self
     }
 }

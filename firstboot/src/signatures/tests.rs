@@ -71,6 +71,48 @@ fn a_gpt_is_found_in_both_copies_and_each_alone() {
 }
 
 #[test]
+fn a_btrfs_says_which_it_is_and_over_how_many_disks() {
+    let (mut image, size) = fixture("btrfs");
+    let group = |image: &[u8]| {
+        let found = scan(&mut Cursor::new(image), size).unwrap().remove(0);
+        assert_eq!(found.group.as_ref().map(|group| Some(group.id.clone())), Some(found.uuid.clone()));
+        (found.is_member(), found.group.unwrap().of)
+    };
+    assert_eq!(group(&image), (false, Some(1)));
+    image[(64 << 10) + 136] = 3;
+    assert_eq!(group(&image), (true, Some(3)));
+}
+
+#[test]
+fn a_name_on_a_disk_brings_no_control_characters_to_the_screen() {
+    let (mut image, size) = fixture("lvm");
+    let at = image.windows(5).position(|bytes| bytes == b"pve {").unwrap();
+    image[at..at + 3].copy_from_slice(b"\x1b[J");
+    let found = scan(&mut Cursor::new(image), size).unwrap().remove(0);
+    assert_eq!(found.group.unwrap().name, "[J");
+}
+
+#[test]
+fn a_physical_volume_that_hides_its_group_is_not_taken_for_one_without() {
+    let group = |image: &[u8]| scan(&mut Cursor::new(image), image.len() as u64).unwrap().remove(0).group;
+    let hidden = Some(Group { name: String::new(), id: String::new(), of: None });
+    let (mut image, _) = fixture("lvm");
+    // Its first area lies at 4 KiB; the list of areas stands behind that of the data, which has one entry, 40 bytes in.
+    let at = (0..4).map(|sector| sector * 512).find(|at| image[*at..].starts_with(b"LABELONE")).unwrap();
+    let list = at
+        + usize::try_from(u32::from_le_bytes(image[at + 20..at + 24].try_into().unwrap())).unwrap()
+        + 40
+        + 32;
+    assert_eq!(u64::from_le_bytes(image[list..list + 8].try_into().unwrap()), 4096);
+    let mut none = image.clone();
+    none[list..list + 16].fill(0);
+    assert_eq!(group(&none), hidden, "without an area of its own");
+    image[4096 + 40..4096 + 48].copy_from_slice(&(2_u64 << 20).to_le_bytes());
+    image[4096 + 32..4096 + 40].copy_from_slice(&(3_u64 << 20).to_le_bytes());
+    assert_eq!(group(&image), hidden, "its text lies behind the first MiB");
+}
+
+#[test]
 fn two_physical_volumes_of_one_group_name_it() {
     let group = |name: &str| {
         let (image, size) = fixture(name);

@@ -10,12 +10,14 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Barrier, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use cias_firstboot::facts::disks::Source;
 use cias_firstboot::log::Log;
+use cias_firstboot::outcome::Class;
 use cias_firstboot::runner::{Call, Host, Output, Runner};
 use cias_firstboot::system::{Sysroot, System};
 use nix::unistd::{Whence, lseek};
@@ -35,6 +37,9 @@ fn run(program: &str, args: &[&str]) -> String {
     assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
+
+/// Something that happens on the machine.
+pub type Event = Box<dyn FnOnce() + Send>;
 
 /// One loop device with its file.
 struct Loop {
@@ -56,8 +61,12 @@ impl Drop for Loop {
 pub struct Machine {
     /// What commands are answered with instead of being run: the beginning of the line, exit code, output.
     pub answers: Vec<(String, i32, String)>,
+    /// Commands that can't be run to their end: the beginning of the line, and the class of the error.
+    pub errors: Vec<(String, Class)>,
     /// Calls whose line begins so wait until that many of them run.
     pub together: Option<(String, Barrier)>,
+    /// What happens once, before the first call whose line begins so.
+    pub meanwhile: Mutex<Option<(String, Event)>>,
     /// The lines of all calls.
     pub calls: Mutex<Vec<String>>,
     loops: BTreeMap<String, Loop>,
@@ -80,7 +89,9 @@ impl Machine {
         }
         Self {
             answers: Vec::new(),
+            errors: Vec::new(),
             together: None,
+            meanwhile: Mutex::default(),
             calls: Mutex::default(),
             loops: BTreeMap::new(),
             root: root.to_owned(),
@@ -99,7 +110,9 @@ impl Machine {
         };
         Self {
             answers: Vec::new(),
+            errors: Vec::new(),
             together: None,
+            meanwhile: Mutex::default(),
             calls: Mutex::default(),
             loops: entries.map(|entry| lent(entry.unwrap().path())).collect(),
             root: root.to_owned(),
@@ -138,6 +151,31 @@ impl Machine {
             symlink(Path::new("/dev").join(&part), self.root().join("dev").join(&part)).unwrap();
         }
         self.loops.insert(name.to_owned(), Loop { device, image, lent: false });
+    }
+
+    /// Makes a disk look, to whoever asks sysfs, as if `device` with the attributes `files` were built on it and on
+    /// `others`. No kernel stands behind it: a stand-in.
+    pub fn hold(&self, device: &str, files: &[(&str, &str)], disks: &[&str]) {
+        let block = self.root().join("sys/block");
+        for (file, text) in files {
+            let path = block.join(device).join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        for disk in disks {
+            let (entry, slave) = (block.join(disk), block.join(device).join("slaves").join(disk));
+            fs::create_dir_all(slave).unwrap();
+            if let Ok(kernel) = fs::read_link(&entry) {
+                fs::remove_file(&entry).unwrap();
+                fs::create_dir(&entry).unwrap();
+                for found in fs::read_dir(&kernel).unwrap().map(|found| found.unwrap().file_name()) {
+                    if found != "holders" {
+                        symlink(kernel.join(&found), entry.join(&found)).unwrap();
+                    }
+                }
+            }
+            fs::create_dir_all(entry.join("holders").join(device)).unwrap();
+        }
     }
 
     /// The real device of a disk.
@@ -215,9 +253,23 @@ impl Machine {
 
     /// Unmounts everything, as a shutdown does.
     pub fn unmount_all(&self) {
-        for point in self.mounts().iter().rev() {
-            run("umount", &[point]);
-        }
+        assert!(self.unmounted(), "busy: {:?}", self.mounts());
+    }
+
+    /// A program that another test starts at this moment has our open files, too, until it runs.
+    fn unmounted(&self) -> bool {
+        let end = Instant::now() + Duration::from_secs(30);
+        self.mounts().iter().rev().all(|point| {
+            let mut umount = Command::new("umount");
+            umount.arg(point).stderr(Stdio::null());
+            while !umount.status().is_ok_and(|status| status.success()) {
+                if Instant::now() > end {
+                    return false;
+                }
+                std::thread::yield_now();
+            }
+            true
+        })
     }
 }
 
@@ -226,8 +278,8 @@ impl Drop for Machine {
         if self.own.is_none() {
             return;
         }
-        for point in self.mounts().iter().rev() {
-            let _ = Command::new("umount").arg(point).status();
+        if !self.unmounted() {
+            eprintln!("left behind, because it is busy: {:?}", self.mounts());
         }
     }
 }
@@ -236,10 +288,17 @@ impl Runner for Machine {
     fn outcome(&self, call: &Call) -> Result<Output> {
         let line = call.line();
         self.calls.lock().unwrap().push(line.clone());
+        let event = self.meanwhile.lock().unwrap().take_if(|(start, _)| line.starts_with(start.as_str()));
+        if let Some((_, event)) = event {
+            event();
+        }
         if let Some((start, barrier)) = &self.together
             && line.starts_with(start)
         {
             barrier.wait();
+        }
+        if let Some((_, class)) = self.errors.iter().find(|(start, _)| line.starts_with(start)) {
+            return Err(class.error("it did not come to its end"));
         }
         if let Some((_, code, text)) = self.answers.iter().find(|(start, _, _)| line.starts_with(start)) {
             return Ok(Output { code: *code, stdout: text.clone(), stderr: text.clone() });

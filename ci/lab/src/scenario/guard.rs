@@ -23,7 +23,7 @@ pub fn medium_left_in(lab: &Lab) -> Result<()> {
     ensure!(settle(&road, stick)? == first, "the stick started another system");
     // Without the guard the installer's own look at the disks stops it.
     let mut guest = choose(&road, "cias-direct")?;
-    guest.wait_for("carries a finished installation of this very build", BOOT)?;
+    guest.wait_for("carries the finished installation of this very build", BOOT)?;
     drop(guest);
     let mut guest = choose(&road, "cias-reinstall")?;
     guest.wait_for("Press any key to stop. Erasing /dev/vdb", BOOT)

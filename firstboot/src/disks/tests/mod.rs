@@ -19,7 +19,7 @@ fn key() -> String {
 }
 
 fn policy(wipe: Wipe) -> Policy {
-    Policy { wipe, models: Vec::new(), key: key(), known: Vec::new() }
+    Policy { wipe, models: Vec::new(), key: key(), known: Vec::new(), listed: Vec::new() }
 }
 
 fn with(found: Vec<Signature>) -> Disk {
@@ -86,6 +86,35 @@ fn what_fstab_knows_stays_ours_when_the_key_changes() {
     let known = disk.contents.signatures()[0].uuid.clone().unwrap();
     let policy = Policy { known: vec![known], ..policy(Wipe::All) };
     assert_eq!(word(&decide(&disk, std::slice::from_ref(&disk), &policy, false)), "use");
+}
+
+#[test]
+fn what_fstab_mounts_elsewhere_is_not_formatted_although_it_is_not_mounted_now() {
+    let found = |uuid: &str, label: &str| Signature {
+        uuid: Some(uuid.into()),
+        label: Some(label.into()),
+        ..signature(Kind::Ext4)
+    };
+    let whole = with(vec![found("u1", "backup")]);
+    let part =
+        Disk { partitions: vec![partition("sdb1", vec![found("u2", "swap space")])], ..disk("sdb", 8) };
+    for (listed, disk, wanted) in [
+        ("UUID=u1", &whole, "refuse"),
+        ("UUID=\"U1\"", &whole, "refuse"),
+        ("LABEL=backup", &whole, "refuse"),
+        ("/dev/sdb", &whole, "refuse"),
+        ("UUID=u2", &part, "refuse"),
+        ("LABEL=swap\\040space", &part, "refuse"),
+        ("/dev/sdb1", &part, "refuse"),
+        ("/dev/sdb", &disk("sdb", 8), "refuse"),
+        ("UUID=u2", &whole, "format"),
+        ("LABEL=back", &whole, "format"),
+        ("/dev/sdb12", &part, "format"),
+    ] {
+        let policy = Policy { listed: vec![listed.into()], ..policy(Wipe::All) };
+        let verdict = decide(disk, std::slice::from_ref(disk), &policy, false);
+        assert_eq!(word(&verdict), wanted, "{listed}: {verdict:?}");
+    }
 }
 
 /// After a power cut during mkfs.

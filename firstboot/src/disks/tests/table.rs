@@ -10,6 +10,11 @@ pub(super) fn table() -> Vec<(&'static str, Disk, Option<Disk>, [&'static str; 3
     let foreign = || with(vec![signature(Kind::Xfs)]);
     let twin = |base: Disk| Disk { serial: Some("S".into()), ..base };
     let pv = |group: &str| member(Kind::LvmPv, group, group);
+    let btrfs = |disks| {
+        let mut found = member(Kind::Btrfs, "pool", "a");
+        found.group.as_mut().unwrap().of = Some(disks);
+        found
+    };
     let held = |disk: Disk| Disk { holders: vec!["dm-0".into()], ..disk };
     let [format, keep, refuse] = [["format"; 3], ["use"; 3], ["refuse"; 3]];
     let (data, part) = (["refuse", "format", "format"], ["refuse", "refuse", "format"]);
@@ -48,7 +53,15 @@ pub(super) fn table() -> Vec<(&'static str, Disk, Option<Disk>, [&'static str; 3
         ("foreign ext2", with(vec![signature(Kind::Ext2)]), None, data),
         ("foreign ext4", with(vec![signature(Kind::Ext4)]), None, data),
         ("xfs", foreign(), None, data),
-        ("btrfs", with(vec![signature(Kind::Btrfs)]), None, data),
+        ("btrfs", with(vec![btrfs(1)]), None, data),
+        ("btrfs over several disks, not mounted", with(vec![btrfs(2)]), Some(other(vec![btrfs(2)])), part),
+        ("btrfs over several disks, others missing", with(vec![btrfs(2)]), None, part),
+        (
+            "btrfs over several disks, another one is mounted",
+            with(vec![btrfs(2)]),
+            Some(Disk { mounts: vec!["/srv".into()], ..other(vec![btrfs(2)]) }),
+            refuse,
+        ),
         ("ntfs", with(vec![signature(Kind::Ntfs)]), None, data),
         ("vfat", with(vec![signature(Kind::Vfat)]), None, data),
         ("swap, not in use", with(vec![signature(Kind::Swap)]), None, data),
@@ -90,6 +103,13 @@ pub(super) fn table() -> Vec<(&'static str, Disk, Option<Disk>, [&'static str; 3
             Some(Disk { read_only: true, ..other(vec![pv("vg")]) }),
             refuse,
         ),
+        ("LVM, its group cannot be read", with(vec![member(Kind::LvmPv, "", "")]), None, part),
+        (
+            "LVM, its group cannot be read, and another group runs",
+            with(vec![member(Kind::LvmPv, "", "")]),
+            Some(held(other(vec![pv("vg")]))),
+            refuse,
+        ),
         ("firmware RAID", with(vec![signature(Kind::FirmwareRaid)]), None, part),
         ("ZFS label, also at the end only", with(vec![signature(Kind::Zfs)]), None, part),
         ("LUKS", with(vec![signature(Kind::Luks)]), None, part),
@@ -98,13 +118,32 @@ pub(super) fn table() -> Vec<(&'static str, Disk, Option<Disk>, [&'static str; 3
         ("foreign, mounted below /data", Disk { mounts: vec!["/data/x".into()], ..foreign() }, None, refuse),
         ("swap in use", Disk { swap: true, ..with(vec![signature(Kind::Swap)]) }, None, refuse),
         ("removable, or on USB", Disk { removable: true, ..base() }, None, refuse),
-        ("read-only", Disk { read_only: true, ..base() }, None, refuse),
+        ("on iSCSI or Fibre Channel", Disk { networked: true, ..base() }, None, refuse),
+        (
+            "our ext3, on iSCSI or Fibre Channel",
+            Disk { networked: true, ..with(vec![own("cias-disk1")]) },
+            None,
+            refuse,
+        ),
+        ("read-only, or one of its partitions is", Disk { read_only: true, ..base() }, None, refuse),
         ("boot medium, or any ISO image", Disk { boot_medium: true, ..base() }, None, refuse),
+        (
+            "our ext3, and read errors in a partition",
+            Disk { partitions: vec![unreadable.clone()], ..with(vec![own("cias-disk1")]) },
+            None,
+            refuse,
+        ),
         ("smaller than 1 GiB", Disk { size: SMALLEST - 1, ..base() }, None, refuse),
         ("larger than 16 TiB", Disk { size: LARGEST + 1, ..base() }, None, refuse),
         ("read errors", Disk { contents: Contents::Unreadable("EIO".into()), ..base() }, None, refuse),
         ("read errors in a partition", Disk { partitions: vec![unreadable], ..base() }, None, refuse),
         ("two disks with one serial number", twin(base()), Some(twin(other(Vec::new()))), refuse),
+        (
+            "two disks with one world wide name",
+            Disk { wwn: Some("W".into()), ..base() },
+            Some(Disk { wwn: Some("W".into()), ..other(Vec::new()) }),
+            refuse,
+        ),
         ("the system's disk", Disk { system: true, ..foreign() }, None, ["-"; 3]),
     ]
 }

@@ -13,9 +13,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::outcome::Class;
 use crate::runner::{Call, Runner};
 use crate::signatures::Signature;
 use crate::system::Sysroot;
+
+pub(crate) use sysfs::device_number;
 
 /// What was read from both ends of a disk or partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -44,6 +47,8 @@ pub struct Partition {
     pub name: String,
     /// Its device node.
     pub path: PathBuf,
+    /// The kernel's number of it, `MAJOR:MINOR`.
+    pub number: String,
     /// Size in bytes.
     pub size: u64,
     /// What is on it.
@@ -58,17 +63,23 @@ pub struct Disk {
     pub name: String,
     /// Its device node.
     pub path: PathBuf,
+    /// The kernel's number of it, `MAJOR:MINOR`.
+    pub number: String,
     /// Size in bytes.
     pub size: u64,
     /// Serial number of the unit, if it tells one.
     pub serial: Option<String>,
+    /// World wide name of the unit, if it has one.
+    pub wwn: Option<String>,
     /// Model, if it tells one.
     pub model: Option<String>,
     /// Does it spin?
     pub rotational: bool,
     /// Its medium can be taken out, or it hangs on USB or `FireWire`.
     pub removable: bool,
-    /// The kernel does not write to it.
+    /// It is reached over iSCSI or Fibre Channel, so that other servers may reach it, too.
+    pub networked: bool,
+    /// The kernel does not write to it or to one of its partitions.
     pub read_only: bool,
     /// `/`, `/boot`, `/usr` or `/var` lies on it.
     pub system: bool,
@@ -78,8 +89,11 @@ pub struct Disk {
     pub mounts: Vec<String>,
     /// It holds active swap, through RAID and LVM as well.
     pub swap: bool,
-    /// Devices that the kernel built on it or on its partitions (LVM, md, crypt, multipath), by name.
+    /// Devices that the kernel built on it or on its partitions (LVM, md, crypt, multipath), and on those, by name; what
+    /// stands on another one comes after it.
     pub holders: Vec<String>,
+    /// Other devices that one of the holders stands on, too, by name.
+    pub together: Vec<String>,
     /// Its partitions.
     pub partitions: Vec<Partition>,
     /// What is on the disk as a whole, such as a partition table.
@@ -91,6 +105,20 @@ impl Disk {
     pub fn signatures(&self) -> impl Iterator<Item = &Signature> {
         let parts = self.partitions.iter().flat_map(|partition| partition.contents.signatures());
         self.contents.signatures().iter().chain(parts)
+    }
+
+    /// May both be ways to one unit?
+    pub fn may_be(&self, other: &Self) -> bool {
+        let same = |mine: &Option<String>, theirs: &Option<String>| mine.is_some() && mine == theirs;
+        same(&self.serial, &other.serial) || same(&self.wwn, &other.wwn)
+    }
+
+    /// The first partition that can't be read, and why.
+    pub fn unreadable_partition(&self) -> Option<(&Path, &str)> {
+        self.partitions.iter().find_map(|part| match &part.contents {
+            Contents::Unreadable(why) => Some((part.path.as_path(), why.as_str())),
+            Contents::Read(_) => None,
+        })
     }
 
     /// Is any of it in use now?
@@ -119,7 +147,7 @@ pub fn human(bytes: u64) -> String {
 }
 
 /// Answers with what udev knows about the block device of a kernel name.
-type Udev<'a> = Box<dyn Fn(&str) -> BTreeMap<String, String> + Sync + 'a>;
+type Udev<'a> = Box<dyn Fn(&str) -> Result<BTreeMap<String, String>> + Sync + 'a>;
 
 /// Where disks are looked for.
 pub struct Source<'a> {
@@ -154,14 +182,16 @@ impl<'a> Source<'a> {
     }
 }
 
-/// A machine without udev, or a device that it does not know, has no properties: the serial number is then unknown.
-fn properties(runner: &dyn Runner, name: &str) -> BTreeMap<String, String> {
+/// A machine without udev, or a device that it does not know, has no properties: the serial number is then unknown. Once
+/// we are asked to stop nothing would have one, and a second way to a disk would look like another disk.
+fn properties(runner: &dyn Runner, name: &str) -> Result<BTreeMap<String, String>> {
     let call =
         Call::new("udevadm").args(["info", "--query=property"]).arg(format!("--path=/sys/block/{name}"));
-    let output = runner.run(&call).map(|output| output.stdout).unwrap_or_default();
-    output
-        .lines()
-        .filter_map(|line| line.split_once('='))
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
+    let stdout = match runner.run(&call) {
+        Ok(output) => output.stdout,
+        Err(error) if Class::of(&error) == Class::Interrupted => return Err(error),
+        Err(_) => String::new(),
+    };
+    let pairs = stdout.lines().filter_map(|line| line.split_once('='));
+    Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
 }

@@ -51,6 +51,7 @@ pub(super) struct Usage {
     pub mounts: Vec<String>,
     pub swap: bool,
     pub holders: Vec<String>,
+    pub together: Vec<String>,
 }
 
 impl Stack {
@@ -105,12 +106,10 @@ impl Stack {
             usage.system |= !iso && SYSTEM.contains(&mount.point.as_str());
             usage.mounts.push(mount.point.clone());
         }
-        let own = self
-            .devices
-            .iter()
-            .filter(|(name, device)| name.as_str() == disk || device.disk.as_deref() == Some(disk));
-        let holders: BTreeSet<String> = own.flat_map(|(_, device)| device.holders.iter().cloned()).collect();
-        usage.holders = holders.into_iter().collect();
+        usage.holders = self.above(disk);
+        let below = usage.holders.iter().flat_map(|name| self.disks_below(name));
+        let others: BTreeSet<String> = below.filter(|name| name != disk).collect();
+        usage.together = others.into_iter().collect();
         usage
     }
 
@@ -128,6 +127,27 @@ impl Stack {
         let text = inside.map_or_else(|| path.to_owned(), |inside| format!("/{inside}"));
         let name = text.strip_prefix("/dev/")?.replace('/', "!");
         self.devices.contains_key(&name).then_some(name)
+    }
+
+    pub(super) fn number(&self, name: &str) -> String {
+        self.devices.get(name).map(|device| device.number.clone()).unwrap_or_default()
+    }
+
+    /// All that is built on `disk` and its partitions, the lower ones first.
+    fn above(&self, disk: &str) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        let mut open = vec![disk.to_owned()];
+        // No stack is higher than there are devices.
+        for _ in 0..self.devices.len() {
+            let part = |device: &Device| device.disk.as_ref().is_some_and(|disk| open.contains(disk));
+            let own = self.devices.iter().filter(|(name, device)| open.contains(name) || part(device));
+            let next: BTreeSet<String> = own.flat_map(|(_, device)| device.holders.iter().cloned()).collect();
+            // What is reached on a longer way as well stands higher.
+            found.retain(|name| !next.contains(name));
+            found.extend(next.iter().cloned());
+            open = next.into_iter().collect();
+        }
+        found
     }
 
     /// The devices at the bottom below `name`, itself if nothing is.

@@ -1,6 +1,7 @@
 //! Reads disks from sysfs (kernel 2.6.32: no `diskseq`, no `wwid`, a serial number only for virtio).
 
 use std::fs::File;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::thread;
 
@@ -51,60 +52,78 @@ fn is_disk(source: &Source, name: &str) -> bool {
 
 fn disk(source: &Source, stack: &Stack, name: &str) -> Result<Disk> {
     let base = source.at("/sys/block").join(name);
-    let udev = (source.udev)(name);
+    let udev = (source.udev)(name)?;
     let told = |key: &str| udev.get(key).filter(|value| !value.is_empty()).cloned();
     let size = size_of(&base).with_context(|| format!("reading the size of {name}"))?;
-    let contents = contents(source, name, size);
+    let number = stack.number(name);
+    let contents = contents(source, name, &number, size);
     let usage = stack.usage(name);
+    let partitions: Vec<Partition> = stack
+        .partitions(name)
+        .iter()
+        .map(|part| partition(source, stack, name, part))
+        .collect::<Result<_>>()?;
+    let on_partitions = partitions.iter().flat_map(|part| part.contents.signatures());
+    let iso = contents.signatures().iter().chain(on_partitions).any(|found| found.kind == Kind::Iso9660);
     let path = std::fs::canonicalize(&base).unwrap_or_else(|_| base.clone());
-    let external = path
-        .components()
-        .filter_map(|part| part.as_os_str().to_str())
-        .any(|part| numbered(part, "usb") || numbered(part, "fw"));
+    let way = || path.components().filter_map(|part| part.as_os_str().to_str());
+    let external = way().any(|part| numbered(part, "usb") || numbered(part, "fw"));
+    let networked = way().any(|part| numbered(part, "session") || part.starts_with("rport-"));
+    let locked = |base: &Path| attribute(base, "ro").as_deref() == Some("1");
     Ok(Disk {
         name: name.replace('!', "/"),
         path: node(name),
+        number,
         size,
         serial: attribute(&base, "serial")
             .or_else(|| attribute(&base, "device/serial"))
             .or_else(|| told("ID_SCSI_SERIAL"))
             .or_else(|| told("ID_SERIAL_SHORT"))
             .or_else(|| told("ID_SERIAL")),
+        wwn: told("ID_WWN_WITH_EXTENSION").or_else(|| told("ID_WWN")),
         model: attribute(&base, "device/model").or_else(|| told("ID_MODEL")),
         rotational: attribute(&base, "queue/rotational").as_deref() != Some("0"),
         removable: external || attribute(&base, "removable").as_deref() == Some("1"),
-        read_only: attribute(&base, "ro").as_deref() == Some("1"),
+        networked,
+        read_only: locked(&base) || stack.partitions(name).iter().any(|part| locked(&base.join(part))),
         system: usage.system,
-        boot_medium: usage.iso || contents.signatures().iter().any(|found| found.kind == Kind::Iso9660),
+        boot_medium: usage.iso || iso,
         mounts: usage.mounts,
         swap: usage.swap,
         holders: usage.holders,
-        partitions: stack
-            .partitions(name)
-            .iter()
-            .map(|part| partition(source, name, part))
-            .collect::<Result<_>>()?,
+        together: usage.together,
+        partitions,
         contents,
     })
 }
 
-fn partition(source: &Source, disk: &str, name: &str) -> Result<Partition> {
+fn partition(source: &Source, stack: &Stack, disk: &str, name: &str) -> Result<Partition> {
     let base = source.at("/sys/block").join(disk).join(name);
     let size = size_of(&base).with_context(|| format!("reading the size of {name}"))?;
-    Ok(Partition {
-        name: name.replace('!', "/"),
-        path: node(name),
-        size,
-        contents: contents(source, name, size),
-    })
+    let number = stack.number(name);
+    let contents = contents(source, name, &number, size);
+    Ok(Partition { name: name.replace('!', "/"), path: node(name), number, size, contents })
 }
 
-fn contents(source: &Source, name: &str, size: u64) -> Contents {
-    let read = File::open(source.at(node(name))).and_then(|mut file| signatures::scan(&mut file, size));
+fn contents(source: &Source, name: &str, number: &str, size: u64) -> Contents {
+    let read = File::open(source.at(node(name))).and_then(|mut file| {
+        if let Some(found) = device_number(&file)?.filter(|found| found != number) {
+            let text = format!("it is another device than the kernel says: found {found}, wanted {number}");
+            return Err(std::io::Error::other(text));
+        }
+        signatures::scan(&mut file, size)
+    });
     match read {
         Ok(found) => Contents::Read(found),
         Err(error) => Contents::Unreadable(error.to_string()),
     }
+}
+
+/// `MAJOR:MINOR` of an open block device; nothing for any other file.
+pub(crate) fn device_number(file: &File) -> std::io::Result<Option<String>> {
+    let found = file.metadata()?;
+    let (major, minor) = (nix::sys::stat::major(found.rdev()), nix::sys::stat::minor(found.rdev()));
+    Ok(found.file_type().is_block_device().then(|| format!("{major}:{minor}")))
 }
 
 /// The device node of a kernel name, which has `!` for `/`.

@@ -8,17 +8,21 @@ pub(crate) fn disk(name: &str, gib: u64) -> Disk {
     Disk {
         name: name.into(),
         path: format!("/dev/{name}").into(),
+        number: "8:0".into(),
         size: gib << 30,
         serial: None,
+        wwn: None,
         model: None,
         rotational: true,
         removable: false,
+        networked: false,
         read_only: false,
         system: false,
         boot_medium: false,
         mounts: Vec::new(),
         swap: false,
         holders: Vec::new(),
+        together: Vec::new(),
         partitions: Vec::new(),
         contents: Contents::Read(Vec::new()),
     }
@@ -31,7 +35,7 @@ pub(crate) fn signature(kind: Kind) -> Signature {
 
 /// A member of a group.
 pub(crate) fn member(kind: Kind, name: &str, id: &str) -> Signature {
-    Signature { group: Some(Group { name: name.into(), id: id.into() }), ..signature(kind) }
+    Signature { group: Some(Group { name: name.into(), id: id.into(), of: None }), ..signature(kind) }
 }
 
 /// A partition with that on it.
@@ -39,6 +43,7 @@ pub(crate) fn partition(name: &str, found: Vec<Signature>) -> Partition {
     Partition {
         name: name.into(),
         path: format!("/dev/{name}").into(),
+        number: "8:1".into(),
         size: 1 << 30,
         contents: Contents::Read(found),
     }

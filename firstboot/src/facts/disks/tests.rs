@@ -10,7 +10,8 @@ use crate::signatures::Kind;
 use crate::tree::Tree;
 
 fn read(root: &Path) -> BTreeMap<String, Disk> {
-    let source = Source { root: PathBuf::from(root), udev: Box::new(|_| BTreeMap::new()), also: Vec::new() };
+    let source =
+        Source { root: PathBuf::from(root), udev: Box::new(|_| Ok(BTreeMap::new())), also: Vec::new() };
     source.disks().unwrap().into_iter().map(|disk| (disk.name.clone(), disk)).collect()
 }
 
@@ -35,6 +36,7 @@ fn the_system_is_found_through_lvm_and_by_a_partition() {
     assert!(system.system && system.swap && system.in_use());
     assert_eq!(system.mounts, ["/", "/boot"]);
     assert_eq!(system.holders, ["dm-0", "dm-1"]);
+    assert_eq!(system.together, Vec::<String>::new());
     assert_eq!(system.partitions.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["sda1", "sda2"]);
     assert!(disks.values().filter(|disk| disk.system).count() == 1);
 }
@@ -46,8 +48,31 @@ fn both_members_of_a_mounted_array_are_in_use() {
     for name in ["sdc", "sdd"] {
         assert_eq!(disks[name].mounts, ["/srv/two words"], "{name}");
         assert_eq!(disks[name].holders, ["md0"], "{name}");
+        assert_eq!(disks[name].together, [if name == "sdc" { "sdd" } else { "sdc" }]);
         assert!(!disks[name].system);
     }
+}
+
+#[test]
+fn what_stands_on_an_array_holds_its_disks_too_and_comes_after_it() {
+    let folder = Tree::of("node");
+    let entry = |path: &str| fs::create_dir_all(folder.path().join("sys/block").join(path)).unwrap();
+    for path in
+        ["md0/holders/dm-7", "md0/holders/dm-2", "dm-2/slaves/md0", "dm-2/holders/dm-7", "dm-7/slaves/md0"]
+    {
+        entry(path);
+    }
+    entry("dm-7/slaves/vda");
+    let disks = read(folder.path());
+    assert_eq!(disks["sdc"].holders, ["md0", "dm-2", "dm-7"]);
+    assert_eq!(disks["sdc"].together, ["sdd", "vda"]);
+}
+
+#[test]
+fn an_iso_image_on_a_partition_makes_its_disk_a_boot_medium() {
+    let folder = Tree::of("installer");
+    put(folder.path(), "cciss/c0d0p1", 32769, b"CD001");
+    assert!(read(folder.path())["cciss/c0d0"].boot_medium);
 }
 
 #[test]
@@ -77,10 +102,68 @@ fn a_serial_number_comes_from_sysfs_or_else_from_udev() {
         ]),
         _ => BTreeMap::new(),
     };
-    let source = Source { root: folder.path().into(), udev: Box::new(udev), also: Vec::new() };
+    let source =
+        Source { root: folder.path().into(), udev: Box::new(|name| Ok(udev(name))), also: Vec::new() };
     let disks = source.disks().unwrap();
     let serial = |name: &str| disks.iter().find(|disk| disk.name == name).unwrap().serial.as_deref();
     assert_eq!((serial("sdb"), serial("sdc"), serial("sdd")), (Some("S-2"), Some("S-3"), None));
+}
+
+#[test]
+fn a_world_wide_name_tells_a_unit_with_its_extension() {
+    let folder = Tree::of("node");
+    let udev = |name: &str| match name {
+        "sdb" => BTreeMap::from([
+            ("ID_WWN".into(), "0x6000".into()),
+            ("ID_WWN_WITH_EXTENSION".into(), "0x60001".into()),
+        ]),
+        "sdc" => BTreeMap::from([("ID_WWN".into(), "0x6000".into())]),
+        _ => BTreeMap::new(),
+    };
+    let source =
+        Source { root: folder.path().into(), udev: Box::new(|name| Ok(udev(name))), also: Vec::new() };
+    let disks = source.disks().unwrap();
+    let wwn = |name: &str| disks.iter().find(|disk| disk.name == name).unwrap().wwn.as_deref();
+    assert_eq!((wwn("sdb"), wwn("sdc"), wwn("sdd")), (Some("0x60001"), Some("0x6000"), None));
+}
+
+#[test]
+fn disks_on_a_network_are_told_from_those_in_the_server() {
+    let folder = Tree::of("node");
+    let block = folder.path().join("sys/block");
+    assert!(!read(folder.path())["sdb"].networked);
+    let real = fs::canonicalize(block.join("sdb")).unwrap();
+    for way in
+        ["platform/host7/session1/target7:0:0/7:0:0:1", "pci0000:00/host8/rport-8:0-3/target8:0:0/8:0:0:0"]
+    {
+        let place = folder.path().join("sys/devices").join(way).join("block");
+        fs::create_dir_all(&place).unwrap();
+        fs::remove_file(block.join("sdb")).unwrap();
+        copy(&real, &place.join("sdb"));
+        std::os::unix::fs::symlink(place.join("sdb"), block.join("sdb")).unwrap();
+        assert!(read(folder.path())["sdb"].networked, "{way}");
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type().unwrap().is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_partition_that_is_locked_locks_its_disk() {
+    let folder = Tree::of("installer");
+    let ro = folder.path().join("sys/block/cciss!c0d0/cciss!c0d0p1/ro");
+    assert!(!read(folder.path())["cciss/c0d0"].read_only);
+    fs::write(ro, "1\n").unwrap();
+    assert!(read(folder.path())["cciss/c0d0"].read_only);
 }
 
 #[test]
