@@ -39,7 +39,9 @@ impl Tools {
 
     fn start(&self, bench: &Bench, out: &str) -> Child {
         let path = format!("{}:{}", self.folder.path().display(), std::env::var("PATH").unwrap());
-        Command::new(env!("CARGO_BIN_EXE_cias-builder"))
+        // Whoever started the tests may have had a lost terminal ignored, as nohup does; children inherit that.
+        Command::new("env")
+            .args(["--default-signal=HUP", env!("CARGO_BIN_EXE_cias-builder")])
             .args(ARGS)
             .args(["--out", out])
             .env("PATH", path)
