@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::node::Stage;
 use crate::outcome::EXIT_CODES;
+use crate::simulate::Defect;
 
 /// Turns a freshly installed Proxmox VE server into a node of its cluster
 ///
@@ -71,6 +72,20 @@ Examples:
   cias facts
   cias facts --json")]
     Facts(Output),
+    /// Try discovery and election on a simulated wire, many times
+    ///
+    /// The very code that nodes run decides who founds and who gets which place, while frames are lost, come late, twice or
+    /// from an attacker's recording, nodes fail and the wire is cut. Each run follows from its seed. It ends at the
+    /// first run in which two nodes found at once, an address is given twice or somebody never settles, and
+    /// prints what happened in it. Touches nothing of this machine.
+    #[command(after_long_help = "\
+Exit codes: 0 all runs held; 1 one did not: its seed and its events are shown.
+
+Examples:
+  cias simulate
+  cias simulate --runs 100 --nodes 1270
+  cias simulate --runs 1 --seed 4711 --events")]
+    Simulate(Simulate),
     /// Install this server unattended; the installer's X starter runs it
     #[command(hide = true)]
     Install,
@@ -94,6 +109,32 @@ pub struct Run {
     /// network up by the new files.
     #[arg(long)]
     pub again: bool,
+}
+
+/// Options of `simulate`.
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// How many runs
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub runs: u64,
+    /// Seed of the first run; the others follow
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Nodes in each run; else most runs have 2 to 32, one in 400 has 1270
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1270))]
+    pub nodes: Option<u16>,
+    /// No run with 1270 nodes, each of which takes half a minute
+    #[arg(long, conflicts_with = "nodes")]
+    pub small: bool,
+    /// Do something wrong on purpose, to see that it is found
+    #[arg(long, value_enum)]
+    pub defect: Option<Defect>,
+    /// Show the events of the first run, whatever comes of it
+    #[arg(long)]
+    pub events: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How to print.

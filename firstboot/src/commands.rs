@@ -5,13 +5,18 @@ use std::io::Write;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{self, Cli, Command};
 use crate::facts::report::Report;
 use crate::log::Log;
+use crate::outcome::Class;
 use crate::runner::Host;
+use crate::simulate::{self, Request};
 use crate::status::Status;
 use crate::system::Sysroot;
 use crate::{install, plan, postinstall, preinstall, run};
+
+/// How often a long simulation says how far it is, in runs.
+const TELL_EACH: u64 = 250;
 
 /// Does what the command line says.
 pub fn dispatch(cli: Cli) -> Result<()> {
@@ -31,6 +36,7 @@ pub fn dispatch(cli: Cli) -> Result<()> {
             let report = Report::gather(&root, &Host::new(|line| log.note(line)))?;
             print(output.json, &report, || report.show())
         }
+        Command::Simulate(given) => simulate(&given),
         Command::Install => install::install(),
         Command::Preinstall(given) => {
             let defaults = preinstall::Options::default();
@@ -48,6 +54,27 @@ pub fn dispatch(cli: Cli) -> Result<()> {
             postinstall::postinstall(&options, &Host::new(|line| eprintln!("{line}")))
         }
     }
+}
+
+/// A counter-example is a result, and a failure.
+fn simulate(given: &cli::Simulate) -> Result<()> {
+    let cli::Simulate { runs, seed, nodes, small, defect, .. } = *given;
+    let request = Request { runs, seed, nodes, small, defect };
+    if given.events {
+        for event in simulate::trace(&request).events {
+            eprintln!("{event}");
+        }
+    }
+    let report = simulate::simulate(&request, |done| {
+        if done % TELL_EACH == 0 {
+            eprintln!("{done} of {} runs done", request.runs);
+        }
+    })?;
+    print(given.json, &report, || report.show())?;
+    let broken = report.counter_example.as_ref().map(|found| {
+        Class::Failed.error(format!("the run with seed {} broke a promise: {}", found.seed, found.broken))
+    });
+    broken.map_or(Ok(()), Err)
 }
 
 /// Data goes to standard output.

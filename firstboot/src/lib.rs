@@ -26,6 +26,7 @@ pub mod render;
 pub mod run;
 pub mod runner;
 pub mod signatures;
+pub mod simulate;
 pub mod site;
 pub mod startup;
 pub mod status;

@@ -60,6 +60,8 @@ pub struct Machine {
     since: Duration,
     /// Since when nobody better is there.
     alone: Option<Duration>,
+    /// Somebody better was there when conclusions were last drawn.
+    follows: bool,
     claimed: Duration,
     peers: Peers,
     asked: Asked,
@@ -84,6 +86,7 @@ impl Machine {
             carrier: false,
             since: now,
             alone: None,
+            follows: false,
             claimed: now,
             peers: Peers::default(),
             asked: Asked::default(),
@@ -117,7 +120,7 @@ impl Machine {
         self.counters
     }
 
-    /// How many other machines of the site were heard.
+    /// About how many other machines of the site were heard.
     pub fn heard(&self) -> usize {
         self.peers.count()
     }
@@ -178,12 +181,7 @@ impl Machine {
     pub fn receive(&mut self, frame: &Frame, now: Duration) -> Vec<Output> {
         let mut out = Vec::new();
         if frame.from == self.me.id {
-            if self.asked.is_own(frame.nonce) {
-                self.counters.own += 1;
-            } else {
-                self.counters.twins += 1;
-                out.push(Output::Twin);
-            }
+            self.hear_self(frame, now, &mut out);
             return out;
         }
         match &frame.body {
@@ -218,6 +216,23 @@ impl Machine {
         self.frame(Body::Refusal(refusal), now)
     }
 
+    /// Under our own name: a frame of ours that came back, an old one, or another machine. That one hears us, too, and
+    /// repeats our numbers.
+    fn hear_self(&mut self, frame: &Frame, now: Duration, out: &mut Vec<Output>) {
+        if self.asked.is_own(frame.nonce) {
+            self.counters.own += 1;
+            return;
+        }
+        let Body::Hello(hello) = &frame.body else { return };
+        self.echoes.heard(frame.from, frame.nonce, MANY);
+        if self.asked.proves(&hello.echoes, now, self.timing.fresh) {
+            self.counters.twins += 1;
+            if self.counters.twins == 1 {
+                out.push(Output::Twin);
+            }
+        }
+    }
+
     fn hear(&mut self, frame: &Frame, hello: &Hello, now: Duration, out: &mut Vec<Output>) {
         let (mine, theirs) = (self.rank(), hello.rank);
         let is_proof = self.asked.proves(&hello.echoes, now, self.timing.fresh);
@@ -228,7 +243,7 @@ impl Machine {
         // Only who steps back for us needs a proof of us, and another founder, even if we stopped for it.
         let meets = theirs.is_founder() && (mine.is_founder() || mine.phase == Phase::Stopped);
         if mine.is_before(&theirs) || meets {
-            let most = if self.best(now).is_some() { FEW } else { MANY };
+            let most = if self.follows { FEW } else { MANY };
             self.echoes.heard(frame.from, frame.nonce, most);
             if hello.asks.contains(&self.me.id) {
                 let soon = now + between(&mut self.jitter, self.timing.answer, self.timing.answer * 2);
@@ -291,6 +306,7 @@ impl Machine {
         let mine = self.rank();
         self.tell_rivals(now, out);
         let best = self.best(now).map(|peer| peer.rank);
+        self.follows = best.is_some();
         if let Some(best) = best {
             self.alone = None;
             if self.me.progress > Progress::Nothing && best.is_founder() && self.phase != Phase::Member {

@@ -331,13 +331,17 @@ fn a_member_keeps_others_from_founding() {
 }
 
 #[test]
-fn own_frames_that_come_back_are_not_a_twin() {
+fn own_frames_that_come_back_are_not_a_twin_and_a_machine_of_the_same_name_is() {
     let mut wire = Wire::new();
     wire.add(50, |_| ());
-    wire.run(2 * SECOND);
-    let (own, now) = (wire.heard.last().unwrap().clone(), wire.now);
-    assert!(wire.machines[0].receive(&own, now).is_empty());
-    let twin = Frame { nonce: Nonce(0), ..own };
-    assert_eq!(wire.machines[0].receive(&twin, now), [Output::Twin]);
-    assert_eq!(wire.machines[0].counters(), Counters { own: 1, stale: 0, twins: 1 });
+    wire.run(60 * SECOND);
+    for old in wire.heard.clone() {
+        let now = wire.now;
+        assert!(wire.machines[0].receive(&old, now).is_empty());
+    }
+    assert_eq!(wire.machines[0].counters().twins, 0);
+    wire.add(50, |me| me.id = MachineId([1; 16]));
+    wire.run(10 * SECOND);
+    assert!(wire.has_said(0, &Output::Twin) && wire.has_said(1, &Output::Twin));
+    assert_eq!(wire.said.iter().filter(|(_, output)| *output == Output::Twin).count(), 2, "told once");
 }

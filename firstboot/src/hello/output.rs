@@ -27,7 +27,7 @@ pub enum Output {
     Offered(Offer),
     /// A Master gave none.
     Refused(String),
-    /// Another machine says to be this one.
+    /// Another machine says to be this one. Told once.
     Twin,
 }
 

@@ -1,20 +1,20 @@
 //! The peers that count: those before us, and founders. The others are only counted.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::rank::Rank;
 use super::timing::Timing;
 use super::{MachineId, Nonce};
 
-/// The most peers that are kept; of more, the lowest are let go.
-const MOST: usize = 64;
+/// The most peers that are kept; of more, the lowest are let go. The others come in when those are gone.
+const MOST: usize = 16;
 
 /// The most that are remembered as silent; the oldest is forgotten first, which only costs another question.
 const MOST_SILENT: usize = 256;
 
-/// The most machines that are counted.
-const MOST_COUNTED: usize = 4096;
+/// Bits of the count of machines: enough to tell thousands apart to a few in a hundred.
+const BITS: usize = 8192;
 
 /// One peer.
 #[derive(Clone, Debug)]
@@ -36,32 +36,68 @@ impl Peer {
     }
 }
 
+/// How many different machines were heard, about. A table of thousands of names costs more than it is worth: the number
+/// only spaces frames out, and people are told it.
+#[derive(Debug)]
+struct Count {
+    bits: Box<[u64; BITS / 64]>,
+    set: usize,
+}
+
+impl Count {
+    fn add(&mut self, id: MachineId) {
+        // The id is a hash already.
+        let bit = usize::from(u16::from_be_bytes([id.0[0], id.0[1]])) % BITS;
+        let (word, mask) = (&mut self.bits[bit / 64], 1 << (bit % 64));
+        self.set += usize::from(*word & mask == 0);
+        *word |= mask;
+    }
+
+    /// Linear counting: of `n` names that fall on `BITS` places, so many places stay empty.
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most BITS * ln(BITS)")]
+    fn estimate(&self) -> usize {
+        let (all, empty) = (BITS as f64, (BITS - self.set).max(1) as f64);
+        (all * (all / empty).ln()).round() as usize
+    }
+}
+
+impl Default for Count {
+    fn default() -> Self {
+        Self { bits: Box::new([0; BITS / 64]), set: 0 }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     known: Vec<Peer>,
     silent: VecDeque<MachineId>,
-    counted: HashSet<MachineId>,
+    counted: Count,
+    /// The estimate, which costs a logarithm.
+    count: usize,
 }
 
 impl Peers {
-    /// How many machines were heard at all.
+    /// About how many machines were heard at all.
     pub fn count(&self) -> usize {
-        self.counted.len()
+        self.count
     }
 
     /// Notes a signed frame of a machine. `is_proof`: it echoes a nonce of ours. `counts`: it may be before us.
     pub fn heard(&mut self, rank: Rank, nonce: Nonce, is_proof: bool, counts: bool, now: Duration) {
-        if self.counted.len() < MOST_COUNTED {
-            self.counted.insert(rank.id);
+        let before = self.counted.set;
+        self.counted.add(rank.id);
+        if self.counted.set != before {
+            self.count = self.counted.estimate();
         }
-        let known = self.known.iter().position(|peer| peer.rank.id == rank.id);
         if !counts {
             // A recorded frame must not make us forget who proved to be before us.
-            if let (Some(at), true) = (known, is_proof) {
-                self.known.swap_remove(at);
+            if is_proof {
+                self.known.retain(|peer| peer.rank.id != rank.id);
             }
             return;
         }
+        let known = self.known.iter().position(|peer| peer.rank.id == rank.id);
         if is_proof {
             self.silent.retain(|id| *id != rank.id);
         } else if self.silent.contains(&rank.id) {
@@ -139,5 +175,26 @@ impl Peers {
             peer.rank.id
         });
         asked.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::{Digest, Sha256};
+
+    #[test]
+    fn machines_are_counted_about_and_each_once() {
+        let id = |number: u32| {
+            let digest = Sha256::digest(number.to_be_bytes());
+            MachineId(digest[..16].try_into().unwrap())
+        };
+        for (machines, least, most) in [(0, 0, 0), (1, 1, 1), (3, 3, 3), (32, 31, 33), (1270, 1200, 1340)] {
+            let mut count = Count::default();
+            for number in (0..machines).chain(0..machines) {
+                count.add(id(number));
+            }
+            assert!((least..=most).contains(&count.estimate()), "{machines}: {}", count.estimate());
+        }
     }
 }
