@@ -32,8 +32,13 @@ fn feed(what: &str, bytes: &[u8], target: Target) {
 
 #[test]
 fn every_input_of_the_corpora_is_met_without_a_panic() {
-    let targets: [(&str, Target); 4] =
-        [("iso", replay::iso), ("deb", replay::deb), ("site", replay::site), ("journal", replay::journal)];
+    let targets: [(&str, Target); 5] = [
+        ("iso", replay::iso),
+        ("deb", replay::deb),
+        ("hello", replay::hello),
+        ("site", replay::site),
+        ("journal", replay::journal),
+    ];
     for (name, target) in targets {
         for file in corpus(name) {
             feed(&file.display().to_string(), &std::fs::read(&file).unwrap(), target);
@@ -107,4 +112,17 @@ fn a_damaged_package_is_met_without_a_panic() {
     ];
     let whole = cias_builder::deb::Package::new(0, &fields).write().unwrap();
     damage(&whole, 0..whole.len(), replay::deb);
+}
+
+#[test]
+fn a_damaged_frame_is_met_without_a_panic() {
+    let key = "5a".repeat(32);
+    let codec = cias_firstboot::hello::frame::Codec::new(&key).unwrap();
+    let mut whole = 0;
+    for file in corpus("hello") {
+        let bytes = std::fs::read(file).unwrap();
+        whole += usize::from(codec.decode(&replay::sign(&key, &bytes).unwrap()).is_ok());
+        damage(&bytes, 0..bytes.len(), replay::hello);
+    }
+    assert!(whole >= 5, "only {whole} frames of the corpus are whole, wanted one of each kind");
 }
