@@ -1,7 +1,55 @@
 //! A stand-in for the programs of Proxmox VE 3.2 that form a cluster and have no Debian package: pmxcfs, pvecm, cman.
+//! One program, by the name under which it is called, or `pve-standins NAME ...`.
 
+mod args;
+mod b64;
 mod clusterconf;
+mod cman;
+mod createdb;
+mod daemon;
 mod db;
+mod fs;
+mod group;
+mod pmxcfs;
 mod quorum;
+mod wire;
 
-fn main() {}
+use std::process::ExitCode;
+
+use args::Args;
+
+const NAMES: &str = "pmxcfs, create_pmxcfs_db";
+
+fn main() -> ExitCode {
+    let mut words = std::env::args();
+    let called = words.next().unwrap_or_default();
+    let mut program = called.rsplit('/').next().unwrap_or_default().to_owned();
+    if program == "pve-standins" {
+        program = words.next().unwrap_or_default();
+    }
+    let args = Args { program: program.clone(), words: words.collect() };
+    let done = match program.as_str() {
+        "pmxcfs" => pmxcfs::run(args),
+        "create_pmxcfs_db" => createdb::run(&args),
+        _ => Err(anyhow::anyhow!("found {program:?}, wanted one of {NAMES}")),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(255)
+        }
+    }
+}
+
+/// A line for the log of a daemon.
+pub fn log(text: &str) {
+    eprintln!("{}: {text}", std::process::id());
+}
+
+/// `uname -n` up to the first dot.
+pub fn node_name() -> String {
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    let name = name.to_string_lossy();
+    name.split('.').next().unwrap_or_default().to_owned()
+}

@@ -17,7 +17,7 @@ pub enum Op {
     /// A new folder.
     Mkdir(String),
     /// Bytes at an offset of a file.
-    Write(String, u64, Vec<u8>),
+    Write(String, u64, #[serde(with = "crate::b64")] Vec<u8>),
     /// A new length of a file.
     Truncate(String, u64),
     /// A new time in seconds.

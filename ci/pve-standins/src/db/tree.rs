@@ -190,6 +190,16 @@ impl Tree {
         Mark { version: self.version, mtime: self.mtime, digest: self.digest.clone() }
     }
 
+    /// Bytes in all files.
+    pub const fn used(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many files and folders.
+    pub fn count(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn advance(&mut self, what: &[u8]) {
         self.version += 1;
         let hash = Sha256::new().chain_update(&self.digest).chain_update(what).finalize();
