@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use super::message::{Change, Id, Letter, Reply, Request};
+use super::message::{Change, Id, Letter, Reply, Request, Whole};
 use super::view::View;
 use super::{Group, REACH, REMEMBERED, now};
-use crate::db::{Mark, Op, Stamp, Tree};
+use crate::db::{Mark, Op, Stamp};
 use crate::wire::{self, PATIENCE};
 
 /// What came of sending something to a member.
@@ -33,7 +33,7 @@ impl Group {
         let _one = self.leading.lock().unwrap_or_else(PoisonError::into_inner);
         let (deadline, stamp) = (Instant::now() + REACH, Stamp { writer, time: now() });
         while Instant::now() < deadline {
-            let (view, online, base, op) = {
+            let (view, online, whole, op) = {
                 let state = self.lock();
                 if !state.view.leads() || !state.view.quorate || !state.settled {
                     return None;
@@ -42,16 +42,16 @@ impl Group {
                     return Some(0);
                 }
                 let Some(op) = self.due(&state, op) else { return Some(0) };
-                (state.view.clone(), state.online.clone(), state.tree.clone(), op)
+                (state.view.clone(), state.online.clone(), state.whole(), op)
             };
-            let mut trial = base.clone();
+            let mut trial = whole.tree.clone();
             if let Err(errno) = trial.apply(&op, stamp) {
                 return Some(errno as i32);
             }
-            let change = Change { id, op, stamp, base: base.mark(), after: trial.mark() };
+            let change = Change { id, op, stamp, base: whole.tree.mark(), after: trial.mark() };
             let mut sure = true;
             for member in online.iter().filter(|member| **member != view.me) {
-                match self.pass_on(view.members[member], &change, &base) {
+                match self.pass_on(view.members[member], &change, &whole) {
                     Sent::Fine => {}
                     Sent::Nobody => self.offline(*member),
                     Sent::Unsure => sure = false,
@@ -69,11 +69,11 @@ impl Group {
         None
     }
 
-    fn pass_on(&self, to: SocketAddr, change: &Change, base: &Tree) -> Sent {
+    fn pass_on(&self, to: SocketAddr, change: &Change, base: &Whole) -> Sent {
         let apply = || self.ask(to, Request::Apply(Box::new(change.clone())), PATIENCE);
         let mut reply = apply();
         if matches!(reply, Ok(Reply::Behind)) {
-            reply = self.ask(to, Request::Replace(base.clone()), PATIENCE).and_then(|_| apply());
+            reply = self.ask(to, Request::Replace(Box::new(base.clone())), PATIENCE).and_then(|_| apply());
         }
         judged(&reply)
     }
@@ -126,21 +126,21 @@ impl Group {
         }
         let (winner, best) = marks.iter().max_by_key(|(_, mark)| *mark)?;
         if *best != marks[&view.me] {
-            let Ok(Reply::Tree(tree)) = self.ask(view.members[winner], Request::Fetch, PATIENCE) else {
+            let Ok(Reply::Whole(whole)) = self.ask(view.members[winner], Request::Fetch, PATIENCE) else {
                 return None;
             };
             let mut state = self.lock();
             if state.view.members != view.members {
                 return None;
             }
-            self.replace(&mut state, tree).ok()?;
+            self.replace(&mut state, *whole).ok()?;
         }
-        let tree = self.lock().tree.clone();
+        let whole = self.lock().whole();
         let online: BTreeSet<u32> = marks.keys().copied().collect();
         for (id, mark) in marks.iter().filter(|(id, _)| **id != view.me) {
             let address = view.members[id];
-            if *mark != tree.mark() {
-                self.fine(address, Request::Replace(tree.clone()))?;
+            if *mark != whole.tree.mark() {
+                self.fine(address, Request::Replace(Box::new(whole.clone())))?;
             }
             self.fine(address, Request::Settled(online.clone()))?;
         }
@@ -161,6 +161,10 @@ impl Group {
 }
 
 impl super::State {
+    pub(super) fn whole(&self) -> Whole {
+        Whole { tree: self.tree.clone(), recent: self.recent.clone() }
+    }
+
     pub(super) fn remember(&mut self, id: Id) {
         self.recent.push_back(id);
         if self.recent.len() > REMEMBERED {

@@ -1,6 +1,6 @@
 //! A stand-in for dcdb's messages: what the members' pmxcfs ask each other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,16 @@ pub struct Change {
     pub after: Mark,
 }
 
+/// A database with the changes that it saw last: who gets the one must also know the other, or a repeated request would
+/// be made twice.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Whole {
+    /// The content.
+    pub tree: Tree,
+    /// The last changes.
+    pub recent: VecDeque<Id>,
+}
+
 /// A request and who sends it.
 #[derive(Serialize, Deserialize)]
 pub struct Letter {
@@ -51,7 +61,7 @@ pub enum Request {
     /// From the leader: give me your database.
     Fetch,
     /// From the leader: this is the database.
-    Replace(Tree),
+    Replace(Box<Whole>),
     /// From the leader: make this change.
     Apply(Box<Change>),
     /// From the leader: these members have the same database now.
@@ -68,7 +78,7 @@ pub enum Reply {
     /// How far.
     State(Mark),
     /// The database.
-    Tree(Tree),
+    Whole(Box<Whole>),
     /// The change does not fit this database.
     Behind,
     /// As asked.

@@ -22,7 +22,7 @@ use crate::db::{Op, Stamp, Tree, store};
 use crate::wire::Secret;
 use locks::Locks;
 pub use locks::LIFETIME;
-use message::Id;
+use message::{Id, Whole};
 use view::{Membership, View};
 
 /// How long a change waits for a leader before it fails.
@@ -196,10 +196,13 @@ impl Group {
     }
 
     /// Puts another member's content in the place of this one's.
-    fn replace(&self, state: &mut State, mut tree: Tree) -> Result<(), Errno> {
+    fn replace(&self, state: &mut State, whole: Whole) -> Result<(), Errno> {
+        let Whole { mut tree, recent } = whole;
         // Readers compare versions: a list that was made anew must not look like an old one.
         tree.vms.version += state.tree.vms.version + 1;
-        self.commit(state, tree)
+        self.commit(state, tree)?;
+        state.recent = recent;
+        Ok(())
     }
 
     fn see(&self, view: View) {

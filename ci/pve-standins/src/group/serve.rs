@@ -34,9 +34,9 @@ impl Group {
                 Reply::Fine
             }
             Request::State if from_leader => Reply::State(state.tree.mark()),
-            Request::Fetch if from_leader => Reply::Tree(state.tree.clone()),
-            Request::Replace(tree) if from_leader => {
-                self.replace(&mut state, tree).map_or(Reply::Retry, |()| Reply::Fine)
+            Request::Fetch if from_leader => Reply::Whole(Box::new(state.whole())),
+            Request::Replace(whole) if from_leader => {
+                self.replace(&mut state, *whole).map_or(Reply::Retry, |()| Reply::Fine)
             }
             Request::Apply(change) if from_leader => self.follow(&mut state, &change),
             Request::Settled(online) if from_leader => {
