@@ -10,6 +10,8 @@ use crate::quorum::Settings;
 /// The key that cman encrypts with.
 pub const KEY: &str = "/var/lib/pve-cluster/corosync.authkey";
 
+const ADDRESS: &str = "standin_address";
+
 /// One `<clusternode>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
@@ -19,6 +21,8 @@ pub struct Node {
     pub votes: u32,
     /// Its number.
     pub id: u32,
+    /// The stand-in's own: cman finds the others by multicast, today's corosync needs their addresses.
+    pub address: Option<String>,
 }
 
 /// The file, as far as the stand-ins look at it.
@@ -54,23 +58,20 @@ impl ClusterConf {
         let number =
             |text: &str| text.parse().with_context(|| format!("cluster.conf: {text:?} is no number"));
         let child = |name: &'static str| root.children().find(move |child| child.has_tag_name(name));
-        let pair =
-            |found: roxmltree::Attribute<'_, '_>| (found.name().to_owned(), found.value().to_owned());
+        let pair = |found: roxmltree::Attribute<'_, '_>| (found.name().to_owned(), found.value().to_owned());
         let mut nodes = Vec::new();
         for entry in root.descendants().filter(|entry| entry.has_tag_name("clusternode")) {
             let name = entry.attribute("name").context("cluster.conf: a <clusternode> has no name")?;
             let id = entry.attribute("nodeid").context("cluster.conf: a <clusternode> has no nodeid")?;
             let votes = number(entry.attribute("votes").unwrap_or("1"))?;
-            nodes.push(Node { name: name.to_owned(), votes, id: number(id)? });
+            let address = entry.attribute(ADDRESS).map(str::to_owned);
+            nodes.push(Node { name: name.to_owned(), votes, id: number(id)?, address });
         }
         Ok(Self {
             name: attribute("name")?.to_owned(),
             version: number(attribute("config_version")?)?,
             cman: child("cman").map(|cman| cman.attributes().map(pair).collect()).unwrap_or_default(),
-            token: child("totem")
-                .and_then(|totem| totem.attribute("token"))
-                .map(number)
-                .transpose()?,
+            token: child("totem").and_then(|totem| totem.attribute("token")).map(number).transpose()?,
             nodes,
         })
     }
@@ -92,7 +93,11 @@ impl ClusterConf {
         text.push_str("  <clusternodes>\n");
         for node in &self.nodes {
             let (name, votes, id) = (escaped(&node.name), node.votes, node.id);
-            let _ = writeln!(text, "    <clusternode name=\"{name}\" votes=\"{votes}\" nodeid=\"{id}\"/>");
+            let _ = write!(text, "    <clusternode name=\"{name}\" votes=\"{votes}\" nodeid=\"{id}\"");
+            if let Some(address) = &node.address {
+                let _ = write!(text, " {ADDRESS}=\"{}\"", escaped(address));
+            }
+            text.push_str("/>\n");
         }
         text + "  </clusternodes>\n</cluster>\n"
     }
@@ -120,6 +125,11 @@ impl ClusterConf {
             expected: word("expected_votes").and_then(|text| text.parse().ok()).unwrap_or(sum),
             two_node: word("two_node").is_some_and(|text| text == "1"),
         }
+    }
+
+    /// The number that cman makes of the cluster's name.
+    pub fn cluster_id(&self) -> u16 {
+        self.name.bytes().fold(0_u16, |id, byte| (id << 1).wrapping_add(u16::from(byte)))
     }
 
     /// Why cman would not start with this file.
@@ -156,6 +166,11 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_the_name() {
+        assert_eq!(ClusterConf::parse(EXAMPLE).unwrap().cluster_id(), 36193);
+    }
+
+    #[test]
     fn two_node_needs_two() {
         let two = EXAMPLE.replace("<cman ", "<cman two_node=\"1\" expected_votes=\"1\" ");
         let mut conf = ClusterConf::parse(&two).unwrap();
@@ -167,7 +182,8 @@ mod tests {
 
     #[test]
     fn broken_files_are_refused() {
-        for broken in ["", "<cluster>", "<a/>", "<cluster name=\"x\"/>", &EXAMPLE.replace("nodeid=\"1\"", "")] {
+        for broken in ["", "<cluster>", "<a/>", "<cluster name=\"x\"/>", &EXAMPLE.replace("nodeid=\"1\"", "")]
+        {
             assert!(ClusterConf::parse(broken).is_err(), "{broken}");
         }
     }

@@ -10,7 +10,9 @@ mod daemon;
 mod db;
 mod fs;
 mod group;
+mod host;
 mod pmxcfs;
+mod pvecm;
 mod quorum;
 mod wire;
 
@@ -18,7 +20,7 @@ use std::process::ExitCode;
 
 use args::Args;
 
-const NAMES: &str = "pmxcfs, create_pmxcfs_db";
+const NAMES: &str = "pmxcfs, create_pmxcfs_db, pvecm, cman_tool, cmand, cman-init";
 
 fn main() -> ExitCode {
     let mut words = std::env::args();
@@ -30,6 +32,10 @@ fn main() -> ExitCode {
     let args = Args { program: program.clone(), words: words.collect() };
     let done = match program.as_str() {
         "pmxcfs" => pmxcfs::run(args),
+        "pvecm" => pvecm::run(args),
+        "cman_tool" => cman::tool::run(args),
+        "cmand" => cman::daemon::run(args),
+        "cman-init" => cman::init(args),
         "create_pmxcfs_db" => createdb::run(&args),
         _ => Err(anyhow::anyhow!("found {program:?}, wanted one of {NAMES}")),
     };

@@ -46,7 +46,8 @@ pub fn run(mut args: Args) -> Result<u8> {
         return daemon::background(&args, "-f");
     }
     let folder = args.value("--folder").map_or_else(|| PathBuf::from(FOLDER), PathBuf::from);
-    let path = |value: Option<String>, default: &str| PathBuf::from(value.unwrap_or_else(|| default.to_owned()));
+    let path =
+        |value: Option<String>, default: &str| PathBuf::from(value.unwrap_or_else(|| default.to_owned()));
     let options = Options {
         local: args.flag("-l"),
         mount: path(args.value("--mount"), "/etc/pve"),

@@ -37,7 +37,8 @@ fn the_number_of_a_guest_has_one_owner() {
         return;
     }
     let node = standalone();
-    let (dead, mine) = (node.pve("nodes/dead/qemu-server/100.conf"), node.pve("nodes/pve1/qemu-server/100.conf"));
+    let (dead, mine) =
+        (node.pve("nodes/dead/qemu-server/100.conf"), node.pve("nodes/pve1/qemu-server/100.conf"));
     fs::write(&dead, "memory: 512\n").unwrap();
     assert_eq!(errno(fs::write(&mine, "x")), Some(EEXIST));
     assert_eq!(errno(fs::write(node.pve("nodes/pve1/openvz/100.conf"), "x")), Some(EEXIST));
@@ -81,11 +82,14 @@ fn what_is_not_posix() {
     fs::write(node.pve("storage.cfg.tmp.1"), "dir: other\n").unwrap();
     fs::rename(node.pve("storage.cfg.tmp.1"), &file).unwrap();
     assert_eq!(node.read("storage.cfg"), "dir: other\n");
-    let mut names: Vec<_> =
-        fs::read_dir(node.pve("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(node.pve(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     let synthetic = [".clusterlog", ".debug", ".members", ".rrd", ".version", ".vmlist"];
-    let mut wanted = [&synthetic[..], &["big", "bigger", "local", "nodes", "openvz", "priv", "qemu-server"]].concat();
+    let mut wanted =
+        [&synthetic[..], &["big", "bigger", "local", "nodes", "openvz", "priv", "qemu-server"]].concat();
     wanted.push("storage.cfg");
     assert_eq!(names, wanted);
     for name in synthetic {
@@ -140,7 +144,8 @@ fn without_quorum_all_writes_fail_and_reads_work() {
     folders(&node);
     fs::write(node.pve("user.cfg"), "user").unwrap();
     fs::write(node.pve("priv/shadow.cfg"), "secret").unwrap();
-    let modes = |node: &Node| ["user.cfg", "priv/shadow.cfg", "nodes", "priv", "local"].map(|path| node.mode(path));
+    let modes =
+        |node: &Node| ["user.cfg", "priv/shadow.cfg", "nodes", "priv", "local"].map(|path| node.mode(path));
     assert_eq!(modes(&node), [0o640, 0o600, 0o750, 0o700, 0o750]);
     node.sees(&[&node], false);
     wait("the loss of quorum", || node.mode("local") == 0o550);
@@ -202,7 +207,10 @@ fn options_and_fatal_errors() {
     nowhere.args(["pmxcfs", "-f", "--name", "localhost", "--folder"]).arg(node.at("lib"));
     let nowhere = nowhere.output().unwrap();
     assert_eq!(nowhere.status.code(), Some(255));
-    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("Unable to get local IP address"), "{nowhere:?}");
+    assert!(
+        String::from_utf8_lossy(&nowhere.stderr).contains("Unable to get local IP address"),
+        "{nowhere:?}"
+    );
 }
 
 #[test]

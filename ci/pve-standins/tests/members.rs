@@ -50,7 +50,8 @@ fn what_one_writes_all_read_at_once() {
     fs::create_dir_all(nodes[1].pve("nodes/pve2/qemu-server")).unwrap();
     fs::write(nodes[2].pve("qemu-server/100.conf"), "memory: 1\n").unwrap();
     assert_eq!(errno(fs::write(nodes[1].pve("qemu-server/100.conf"), "x")), Some(EEXIST));
-    fs::rename(nodes[1].pve("nodes/pve3/qemu-server/100.conf"), nodes[1].pve("qemu-server/100.conf")).unwrap();
+    fs::rename(nodes[1].pve("nodes/pve3/qemu-server/100.conf"), nodes[1].pve("qemu-server/100.conf"))
+        .unwrap();
     for node in &nodes {
         assert_eq!(node.json(".vmlist")["ids"]["100"]["node"], "pve2", "{}", node.name);
     }
@@ -148,7 +149,10 @@ fn a_joining_node_gets_everything() {
     assert_eq!(online(&one), 1);
     two.start(&[]);
     wait("both", || online(&one) == 2 && online(&two) == 2);
-    assert_eq!((two.read("qemu-server/100.conf").as_str(), two.read("meanwhile").as_str()), ("memory: 1\n", "x"));
+    assert_eq!(
+        (two.read("qemu-server/100.conf").as_str(), two.read("meanwhile").as_str()),
+        ("memory: 1\n", "x")
+    );
     two.kill();
     fs::write(one.pve("while it was dead"), "x").unwrap();
     two.start(&[]);
@@ -172,7 +176,10 @@ fn a_dead_member_holds_writes_up_until_it_is_noticed() {
     std::thread::scope(|scope| {
         let write = scope.spawn(|| fs::write(two.pve("late"), "x"));
         std::thread::sleep(Duration::from_secs(1));
-        assert!(!write.is_finished(), "found an answer, wanted it to wait for a member that is said to be there");
+        assert!(
+            !write.is_finished(),
+            "found an answer, wanted it to wait for a member that is said to be there"
+        );
         one.sees(&[one, two], true);
         two.sees(&[one, two], true);
         write.join().unwrap().unwrap();

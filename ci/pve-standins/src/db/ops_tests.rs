@@ -98,7 +98,8 @@ fn limits() {
         }
     }
     let mut tree = Tree::default();
-    let failed = (1..).find_map(|number| tree.apply(&create(&number.to_string()), STAMP).err().map(|e| (number, e)));
+    let failed =
+        (1..).find_map(|number| tree.apply(&create(&number.to_string()), STAMP).err().map(|e| (number, e)));
     assert_eq!(failed, Some((MAX_INODES, Errno::ENOSPC)));
 }
 
@@ -138,9 +139,13 @@ fn a_second_claim_of_a_number_is_seen() {
 
 #[test]
 fn what_is_private() {
-    for (path, wanted) in
-        [("priv", true), ("priv/lock/x", true), ("nodes/a/priv/k", true), ("nodes/priv", false), ("privy", false)]
-    {
+    for (path, wanted) in [
+        ("priv", true),
+        ("priv/lock/x", true),
+        ("nodes/a/priv/k", true),
+        ("nodes/priv", false),
+        ("privy", false),
+    ] {
         assert_eq!(private(path), wanted, "{path}");
     }
 }

@@ -96,8 +96,7 @@ impl From<Stored> for Tree {
         let names = entries.iter().map(|(inode, entry)| ((entry.parent, entry.name.clone()), *inode));
         let names = names.collect();
         let bytes = entries.values().map(Entry::size).sum();
-        let mut tree =
-            Self { version, writer, mtime, digest, vms: VmList::default(), entries, names, bytes };
+        let mut tree = Self { version, writer, mtime, digest, vms: VmList::default(), entries, names, bytes };
         for path in tree.paths() {
             if let Some((id, node, kind)) = vm::of_path(&path) {
                 tree.vms.note(id, node, kind);

@@ -179,8 +179,7 @@ impl Fs {
             all.push((inode + 1, kind, name.to_owned()));
         }
         for (index, (name, found)) in synthetic::ALL.iter().enumerate().filter(|_| folder == ROOT) {
-            let kind =
-                if found.target("").is_some() { FileType::Symlink } else { FileType::RegularFile };
+            let kind = if found.target("").is_some() { FileType::Symlink } else { FileType::RegularFile };
             all.push((SYNTHETIC + index as u64, kind, (*name).to_owned()));
         }
         Ok(all)

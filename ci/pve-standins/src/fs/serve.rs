@@ -238,16 +238,7 @@ impl Filesystem for Fs {
         reply.statfs(blocks, free, free, files, left, 4096, 255, 4096);
     }
 
-    fn create(
-        &self,
-        _: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        _: u32,
-        _: u32,
-        _: i32,
-        reply: ReplyCreate,
-    ) {
+    fn create(&self, _: &Request, parent: INodeNo, name: &OsStr, _: u32, _: u32, _: i32, reply: ReplyCreate) {
         let name = name.to_owned();
         self.change(self.path(parent, &name).map(Op::Create), move |fs, done| {
             match done.and_then(|()| Self::lookup(fs, parent, &name)) {

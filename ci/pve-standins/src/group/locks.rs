@@ -46,7 +46,8 @@ mod tests {
     fn a_lock_expires_when_nobody_renews_it() {
         let (mut tree, mut locks, start) = (Tree::default(), Locks::default(), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);
-        for (time, op) in ["priv", LOCKS, "priv/lock/x"].map(|path| Op::Mkdir(path.into())).iter().enumerate() {
+        for (time, op) in ["priv", LOCKS, "priv/lock/x"].map(|path| Op::Mkdir(path.into())).iter().enumerate()
+        {
             tree.apply(op, Stamp { writer: 1, time: time as u64 }).unwrap();
         }
         locks.look(&tree, start);

@@ -20,8 +20,8 @@ use nix::errno::Errno;
 use crate::clusterconf::ClusterConf;
 use crate::db::{Op, Stamp, Tree, store};
 use crate::wire::Secret;
-use locks::Locks;
 pub use locks::LIFETIME;
+use locks::Locks;
 use message::{Id, Whole};
 use view::{Membership, View};
 
@@ -104,11 +104,7 @@ impl Group {
     }
 
     /// Starts to follow `members`, to listen, and to settle.
-    pub fn join(
-        self: &Arc<Self>,
-        listener: std::net::TcpListener,
-        mut members: impl Membership + 'static,
-    ) {
+    pub fn join(self: &Arc<Self>, listener: std::net::TcpListener, mut members: impl Membership + 'static) {
         self.listen(listener);
         let group = Arc::clone(self);
         std::thread::spawn(move || {
@@ -241,9 +237,8 @@ impl Group {
         if copy == text {
             return;
         }
-        let version = |bytes: &[u8]| {
-            ClusterConf::parse(&String::from_utf8_lossy(bytes)).ok().map(|conf| conf.version)
-        };
+        let version =
+            |bytes: &[u8]| ClusterConf::parse(&String::from_utf8_lossy(bytes)).ok().map(|conf| conf.version);
         let Some(new) = version(text) else { return };
         if version(&copy).is_some_and(|old| old > new) {
             return crate::log("local cluster.conf is newer");
