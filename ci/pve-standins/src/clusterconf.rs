@@ -109,7 +109,7 @@ impl ClusterConf {
 
     /// The lowest free number.
     pub fn free_id(&self) -> u32 {
-        (1..).find(|id| self.nodes.iter().all(|node| node.id != *id)).unwrap_or(1)
+        (1..u32::MAX).find(|id| self.nodes.iter().all(|node| node.id != *id)).unwrap_or(1)
     }
 
     /// Votes by number.

@@ -32,10 +32,8 @@ impl Host {
 
     /// A command; an absolute one is looked for on this node.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = match program.starts_with('/') {
-            true => Command::new(self.path(program)),
-            false => Command::new(program),
-        };
+        let mut command =
+            if program.starts_with('/') { Command::new(self.path(program)) } else { Command::new(program) };
         if self.root.is_none() {
             command.env("PATH", PATH);
         }
@@ -45,18 +43,12 @@ impl Host {
 
     /// Runs a command whose output goes where ours goes.
     pub fn run(&self, program: &str, args: &[&str]) -> Result<()> {
-        self.finish(self.command(program).args(args), program)
+        finish(self.command(program).args(args), program)
     }
 
     /// Runs a command and drops its output.
     pub fn quietly(&self, program: &str, args: &[&str]) -> Result<()> {
-        self.finish(self.command(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()), program)
-    }
-
-    fn finish(&self, command: &mut Command, program: &str) -> Result<()> {
-        let status = command.status().with_context(|| format!("running {program}"))?;
-        anyhow::ensure!(status.success(), "command '{program}' failed: {status}");
-        Ok(())
+        finish(self.command(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()), program)
     }
 
     /// The address of a node's name that is not this machine's own loopback.
@@ -87,4 +79,10 @@ impl Host {
             self.root.is_some().then(|| std::fs::read_to_string(self.path("/etc/hostname")).ok()).flatten();
         given.map_or_else(crate::node_name, |name| name.trim().to_owned())
     }
+}
+
+fn finish(command: &mut Command, program: &str) -> Result<()> {
+    let status = command.status().with_context(|| format!("running {program}"))?;
+    anyhow::ensure!(status.success(), "command '{program}' failed: {status}");
+    Ok(())
 }

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         "pvecm" => pvecm::run(args),
         "cman_tool" => cman::tool::run(args),
         "cmand" => cman::daemon::run(args),
-        "cman-init" => cman::init(args),
+        "cman-init" => Ok(cman::init(args)),
         "create_pmxcfs_db" => createdb::run(&args),
         _ => Err(anyhow::anyhow!("found {program:?}, wanted one of {NAMES}")),
     };

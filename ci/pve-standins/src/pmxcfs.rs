@@ -35,6 +35,7 @@ struct Options {
     address: Option<String>,
     listen: SocketAddr,
     membership: Option<PathBuf>,
+    cman: PathBuf,
     lifetime: Duration,
 }
 
@@ -61,6 +62,7 @@ pub fn run(mut args: Args) -> Result<u8> {
             .map_or(Ok(SocketAddr::from(([0, 0, 0, 0], PORT))), |text| text.parse())
             .context("--listen")?,
         membership: args.value("--membership").map(PathBuf::from),
+        cman: path(args.value("--cman"), crate::cman::SOCKET),
         lifetime: args
             .value("--lock-seconds")
             .map_or(Ok(LIFETIME), |text| text.parse().map(Duration::from_secs))
@@ -98,7 +100,7 @@ fn start(options: &Options, ready: Ready) -> Result<()> {
             TcpListener::bind(options.listen).with_context(|| format!("listening at {}", options.listen))?;
         match &options.membership {
             Some(file) => group.join(listener, FakeFile(file.clone())),
-            None => group.join(listener, Cman::new(PathBuf::from(crate::cman::SOCKET))),
+            None => group.join(listener, Cman::new(options.cman.clone())),
         }
     }
     serve(options, &group, ready)
@@ -129,18 +131,17 @@ fn lock(path: &Path) -> Result<nix::fcntl::Flock<File>> {
 
 fn database(options: &Options) -> Result<Tree> {
     let path = options.folder.join("config.db");
-    let tree = match store::load(&path).context("memdb_open failed")? {
-        Some(tree) => tree,
-        None => {
-            let mut tree = Tree::default();
-            if let Ok(conf) = std::fs::read(&options.cluster_conf)
-                && !options.local
-            {
-                import(&mut tree, "cluster.conf", conf)?;
-            }
-            store::save(&path, &tree)?;
-            tree
+    let tree = if let Some(tree) = store::load(&path).context("memdb_open failed")? {
+        tree
+    } else {
+        let mut tree = Tree::default();
+        if let Ok(conf) = std::fs::read(&options.cluster_conf)
+            && !options.local
+        {
+            import(&mut tree, "cluster.conf", conf)?;
         }
+        store::save(&path, &tree)?;
+        tree
     };
     if let Some(id) = tree.duplicate() {
         anyhow::bail!("detected duplicate VMID {id}\nmemdb_open failed");

@@ -34,7 +34,7 @@ pub const fn needed(expected: u32, present: u32) -> u32 {
 pub struct Quorum {
     me: u32,
     members: BTreeMap<u32, Ballot>,
-    quorum: u32,
+    needed: u32,
     two_node: bool,
 }
 
@@ -42,7 +42,7 @@ impl Quorum {
     /// A node that has just started and sees itself alone.
     pub fn start(me: u32, votes: u32, settings: Settings) -> Self {
         let members = BTreeMap::from([(me, Ballot { votes, expected: settings.expected })]);
-        let mut new = Self { me, members, quorum: 0, two_node: settings.two_node };
+        let mut new = Self { me, members, needed: 0, two_node: settings.two_node };
         new.calculate(true, None);
         new
     }
@@ -100,12 +100,12 @@ impl Quorum {
 
     /// The votes that are needed.
     pub const fn quorum(&self) -> u32 {
-        self.quorum
+        self.needed
     }
 
     /// Whether the cluster may write.
     pub fn quorate(&self) -> bool {
-        self.present() >= self.quorum
+        self.present() >= self.needed
     }
 
     /// Whether the mode for two nodes is on.
@@ -131,9 +131,9 @@ impl Quorum {
 
     fn calculate(&mut self, may_fall: bool, forced: Option<u32>) {
         let wanted = needed(forced.unwrap_or_else(|| self.expected()), self.present());
-        self.quorum = if may_fall { wanted } else { self.quorum.max(wanted) };
+        self.needed = if may_fall { wanted } else { self.needed.max(wanted) };
         if self.two_node && self.members.len() <= 2 {
-            self.quorum = 1;
+            self.needed = 1;
         }
     }
 }

@@ -96,7 +96,7 @@ fn serve(
     let ending = Arc::clone(&cman);
     std::thread::spawn(move || {
         signals.wait();
-        ending.leave(false);
+        ending.leave();
     });
     let end = cman.follow(engine.as_mut(), pause);
     engine.stop();
@@ -112,8 +112,11 @@ fn one(cman: &Cman, mut stream: &UnixStream) -> std::io::Result<()> {
         Question::Expected(votes) if cman.expected(votes) => Answer::Fine,
         Question::Expected(_) => Answer::Invalid,
         Question::Leave(remove) => {
-            cman.leave(remove);
-            Answer::Fine
+            cman.announce(remove);
+            writeln!(stream, "{}", serde_json::to_string(&Answer::Fine)?)?;
+            // The process ends now, so the answer comes first.
+            cman.leave();
+            return Ok(());
         }
         Question::Reread => {
             cman.reread();

@@ -12,15 +12,15 @@ use crate::host::Host;
 const DEFAULTS: &str = "/etc/default/redhat-cluster-pve";
 
 /// start, stop, restart, status; `stop remove` lets the others lower the quorum.
-pub fn run(mut args: Args) -> Result<u8> {
+pub fn run(mut args: Args) -> u8 {
     let host = Host::new();
     let command = args.next().unwrap_or_default();
     let remove = args.flag("remove");
     match command.as_str() {
         // Without cluster.conf there is nothing to do, and nobody is told.
-        "start" | "stop" | "restart" if !host.path(super::CONF).exists() => Ok(0),
+        "start" | "stop" | "restart" if !host.path(super::CONF).exists() => 0,
         "start" => start(&host),
-        "stop" => Ok(stop(&host, remove)),
+        "stop" => stop(&host, remove),
         "restart" => {
             stop(&host, true);
             start(&host)
@@ -28,11 +28,11 @@ pub fn run(mut args: Args) -> Result<u8> {
         "status" => {
             let runs = running(&host);
             println!("{}", if runs { "cluster is running." } else { "cluster is not running." });
-            Ok(u8::from(!runs))
+            u8::from(!runs)
         }
         _ => {
             eprintln!("Usage: cman {{start|stop|restart|status}}");
-            Ok(2)
+            2
         }
     }
 }
@@ -52,7 +52,7 @@ fn step(name: &str, work: impl FnOnce() -> Result<()>) -> bool {
     done.is_ok()
 }
 
-fn start(host: &Host) -> Result<u8> {
+fn start(host: &Host) -> u8 {
     println!("Starting cluster: ");
     let default = |name: &str, seconds: u64| {
         let text = std::fs::read_to_string(host.path(DEFAULTS)).unwrap_or_default();
@@ -85,7 +85,7 @@ fn start(host: &Host) -> Result<u8> {
         && step("Starting dlm_controld", fine)
         && step("Tuning DLM kernel config", fine)
         && step("Unfencing self", fine);
-    Ok(u8::from(!done))
+    u8::from(!done)
 }
 
 fn join(host: &Host) -> Result<()> {

@@ -121,11 +121,15 @@ impl Cman {
         accepted
     }
 
-    /// Ends the daemon.
-    pub fn leave(&self, remove: bool) {
+    /// Tells the others to lower the quorum when this node leaves.
+    pub fn announce(&self, remove: bool) {
         if remove {
             self.tell(&Word::Removed(self.node.id));
         }
+    }
+
+    /// Ends the daemon.
+    pub fn leave(&self) {
         self.lock().leaving = true;
         self.changed.notify_all();
     }

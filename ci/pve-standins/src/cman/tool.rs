@@ -16,7 +16,7 @@ const VERSION: &str = "6.2.0";
 pub fn run(mut args: Args) -> Result<u8> {
     // For tests.
     let socket = args.value("--socket").map_or_else(|| PathBuf::from(SOCKET), PathBuf::from);
-    let Some(command) = args.next() else { return usage() };
+    let Some(command) = args.next() else { return Ok(usage()) };
     let question = |question: &Question| -> Result<Option<Answer>> {
         let answer = ask(&socket, question);
         if answer.is_err() {
@@ -42,7 +42,7 @@ pub fn run(mut args: Args) -> Result<u8> {
             })
         }
         "expected" => {
-            let Some(votes) = args.value("-e").and_then(|text| text.parse().ok()) else { return usage() };
+            let Some(votes) = args.value("-e").and_then(|text| text.parse().ok()) else { return Ok(usage()) };
             Ok(match question(&Question::Expected(votes))? {
                 Some(Answer::Fine) => 0,
                 Some(_) => {
@@ -68,13 +68,13 @@ pub fn run(mut args: Args) -> Result<u8> {
             Ok(shown(text()?))
         }
         "join" => daemon::run(Args { program: "cmand".to_owned(), words: args.words }),
-        _ => usage(),
+        _ => Ok(usage()),
     }
 }
 
-fn usage() -> Result<u8> {
+fn usage() -> u8 {
     eprintln!("Usage: cman_tool <join|leave|expected|version|wait|status|nodes> [options]");
-    Ok(1)
+    1
 }
 
 fn shown(text: Option<String>) -> u8 {

@@ -4,6 +4,9 @@ use nix::errno::Errno;
 
 use super::*;
 
+/// What happens, what was done before, what is done, what comes of it, and who owns the number then.
+type Case<'a> = (&'a str, &'a [Op], Op, Result<(), Errno>, Option<&'a str>);
+
 const STAMP: Stamp = Stamp { writer: 1, time: 1000 };
 
 fn mkdir(path: &str) -> Op {
@@ -42,7 +45,7 @@ fn the_table_of_guests_numbers() {
     let dead = "nodes/dead/qemu-server/100.conf";
     let mine = "nodes/pve1/qemu-server/100.conf";
     let aside = "nodes/pve1/qemu-server/100.conf.tmp.77";
-    let cases: [(&str, &[Op], Op, Result<(), Errno>, Option<&str>); 8] = [
+    let cases: [Case; 8] = [
         ("create elsewhere", &[], create(mine), Err(Errno::EEXIST), Some("dead")),
         ("rename a temporary", &[create(aside)], rename(aside, mine), Err(Errno::EEXIST), Some("dead")),
         ("other sort", &[], create("nodes/dead/openvz/100.conf"), Err(Errno::EEXIST), Some("dead")),
@@ -60,12 +63,16 @@ fn the_table_of_guests_numbers() {
     ];
     for (what, before, op, wanted, owned) in cases {
         let mut tree = tree();
-        before.iter().for_each(|op| tree.apply(op, STAMP).unwrap());
+        for op in before {
+            tree.apply(op, STAMP).unwrap();
+        }
         let old = tree.mark();
         assert_eq!(tree.apply(&op, STAMP), wanted, "{what}");
         assert_eq!(owner(&tree), owned, "{what}");
         assert_eq!(tree.mark() == old, wanted.is_err(), "{what}: a failure changes nothing");
-        before.iter().filter(|_| wanted.is_err()).for_each(|_| assert!(tree.find(aside).is_some(), "{what}"));
+        for _ in before.iter().filter(|_| wanted.is_err()) {
+            assert!(tree.find(aside).is_some(), "{what}");
+        }
     }
 }
 

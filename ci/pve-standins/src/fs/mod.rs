@@ -126,12 +126,11 @@ impl Fs {
             }
             Inode::Synthetic(found) => {
                 let started = self.started();
-                match found.target(&self.0.me) {
-                    Some(target) => (FileType::Symlink, 0o750, target.len(), started),
-                    None => {
-                        let size = found.text(&self.0.group, &state, &self.0.me, started).len();
-                        (FileType::RegularFile, 0o440, size, started)
-                    }
+                if let Some(target) = found.target(&self.0.me) {
+                    (FileType::Symlink, 0o750, target.len(), started)
+                } else {
+                    let size = found.text(&self.0.group, &state, &self.0.me, started).len();
+                    (FileType::RegularFile, 0o440, size, started)
                 }
             }
         };

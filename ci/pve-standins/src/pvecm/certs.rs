@@ -59,7 +59,7 @@ impl Run {
         Ok(())
     }
 
-    /// /root/.ssh/authorized_keys becomes a link into the cluster file system, with what was in it.
+    /// The file `authorized_keys` becomes a link into the cluster file system, with what was in it.
     fn link_keys(&self) -> Result<()> {
         let link = self.host.path("/root/.ssh/authorized_keys");
         if link.is_symlink() {

@@ -19,7 +19,7 @@ impl Run {
         }
         self.prepare_ssh()?;
         if !self.key_exists() {
-            self.keygen(&self.host.path(KEY))?;
+            Self::keygen(&self.host.path(KEY))?;
         }
         let (id, votes) = (self.given.nodeid.unwrap_or(1), self.given.votes.unwrap_or(1));
         let node = Node { name: self.me.clone(), votes, id, address: Some(address) };

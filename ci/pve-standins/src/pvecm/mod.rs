@@ -47,7 +47,7 @@ pub fn run(mut args: Args) -> Result<u8> {
     let host = Host::new();
     let run = Run { me: host.name(), host, given };
     if form.name == "keygen" {
-        return run.keygen(Path::new(&run.given.word)).map(|()| 0);
+        return Run::keygen(Path::new(&run.given.word)).map(|()| 0);
     }
     if !run.host.path("/etc/pve/local").is_symlink() {
         bail!("pve configuration filesystem not mounted");
@@ -92,7 +92,7 @@ impl Run {
     }
 
     /// 128 random bytes.
-    fn keygen(&self, path: &Path) -> Result<()> {
+    fn keygen(path: &Path) -> Result<()> {
         let mut key = [0; 128];
         getrandom::fill(&mut key).ok().context("no random numbers")?;
         store::replace(path, &key, 0o400)

@@ -1,14 +1,10 @@
 //! The stand-in of pmxcfs through real system calls, on one node: the tables of pve-3.2-tools.md 2.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::support::{Node, conf, errno, may_mount, wait};
 use nix::libc::{EACCES, EEXIST, EFBIG, EINVAL, ENOSYS, ENOTEMPTY, EPERM};
-use support::{Node, conf, errno, may_mount, wait};
 
 /// A standalone node with the folders of two nodes, as `pvecm updatecerts` makes them.
 fn standalone() -> Node {
@@ -203,7 +199,7 @@ fn options_and_fatal_errors() {
     node.start(&[]);
     assert_eq!(node.read("cluster.conf"), conf(2), "a missing database begins with cluster.conf");
     node.stop();
-    let mut nowhere = std::process::Command::new(support::PROGRAM);
+    let mut nowhere = std::process::Command::new(crate::support::PROGRAM);
     nowhere.args(["pmxcfs", "-f", "--name", "localhost", "--folder"]).arg(node.at("lib"));
     let nowhere = nowhere.output().unwrap();
     assert_eq!(nowhere.status.code(), Some(255));
@@ -221,7 +217,8 @@ fn the_installers_database() {
     fs::write(files.join("datacenter.cfg"), "keyboard: de\n").unwrap();
     fs::write(files.join("user.cfg"), "user:root@pam:1:0:::a@example.org::\n").unwrap();
     let run = |args: &[&std::path::Path]| {
-        let output = std::process::Command::new(support::PROGRAM).arg("create_pmxcfs_db").args(args).output();
+        let output =
+            std::process::Command::new(crate::support::PROGRAM).arg("create_pmxcfs_db").args(args).output();
         let output = output.unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };

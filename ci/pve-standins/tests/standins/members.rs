@@ -1,27 +1,27 @@
 //! Two and three stand-ins of pmxcfs on loopback, with a fake membership: replication, minority, merge and locks
 //! (pve-3.2-tools.md 2.2, 2.5 and 2.6).
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
-
 use std::fs;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+use crate::support::{Node, conf, errno, may_mount, wait};
 use nix::libc::{EACCES, EEXIST};
-use support::{Node, conf, errno, may_mount, wait};
 
 /// Nodes that all see each other and have settled on one database.
 fn cluster(count: u32) -> Vec<Node> {
     let mut nodes: Vec<Node> = (1..=count).map(|id| Node::new(id, Some(&conf(count)))).collect();
-    nodes.iter_mut().for_each(|node| node.start(&[]));
+    for node in &mut nodes {
+        node.start(&[]);
+    }
     meet(&nodes.iter().collect::<Vec<_>>());
     nodes
 }
 
 /// All of these see each other, and can write.
 fn meet(nodes: &[&Node]) {
-    nodes.iter().for_each(|node| node.sees(nodes, true));
+    for node in nodes {
+        node.sees(nodes, true);
+    }
     for node in nodes {
         wait(&format!("{} to settle", node.name), || online(node) == nodes.len());
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// The program.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_pve-standins");
 /// How long a test waits for anything.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Whether FUSE can be used; says so if not.
 pub fn may_mount() -> bool {
