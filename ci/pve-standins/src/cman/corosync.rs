@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -14,7 +15,10 @@ use crate::clusterconf::{ClusterConf, KEY};
 use crate::db::store;
 
 const CONF: &str = "/etc/corosync/corosync.conf";
+const PID: &str = "/var/run/corosync.pid";
 const TOKEN: u32 = 10_000;
+/// How long its end may take.
+const END: Duration = Duration::from_secs(30);
 
 /// Where a member's daemons listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -41,12 +45,11 @@ impl Engine for Corosync {
         std::fs::create_dir_all("/etc/corosync").context("making /etc/corosync")?;
         std::fs::create_dir_all("/var/log/cluster").context("making /var/log/cluster")?;
         store::replace(Path::new(CONF), text(conf)?.as_bytes(), 0o644)?;
-        let (program, word) = if running { ("corosync-cfgtool", "-R") } else { ("corosync", "-p") };
-        let mut command = Command::new(program);
-        // Without -p it would ask for a real-time class that a small guest may not give.
-        command.arg(word).stdin(Stdio::null()).stdout(Stdio::null());
-        let status = command.status().with_context(|| format!("running {program}"))?;
-        anyhow::ensure!(status.success(), "{program} {word}: {status}");
+        let words: &[&str] = if running { &["corosync-cfgtool", "-R"] } else { &["corosync"] };
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null());
+        let status = command.status().with_context(|| format!("running {}", words[0]))?;
+        anyhow::ensure!(status.success(), "{}: {status}", words.join(" "));
         Ok(())
     }
 
@@ -56,8 +59,15 @@ impl Engine for Corosync {
     }
 
     fn stop(&mut self) {
+        let pid = std::fs::read_to_string(PID).unwrap_or_default();
+        let process = Path::new("/proc").join(pid.trim());
         // It is asked to leave; if it does not run there is nothing to do.
-        let _ = Command::new("corosync-cfgtool").arg("-H").stdout(Stdio::null()).status();
+        let asked = Command::new("corosync-cfgtool").arg("-H").stdout(Stdio::null()).status();
+        let deadline = Instant::now() + END;
+        // It says yes and goes on for a moment, in which no other can start.
+        while asked.is_ok() && !pid.is_empty() && process.exists() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 

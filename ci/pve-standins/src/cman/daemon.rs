@@ -75,12 +75,16 @@ fn serve(
         UnixListener::bind(socket).with_context(|| format!("listening at {}", socket.display()))?;
     engine.configure(&conf, false)?;
     let deadline = Instant::now() + START;
-    while engine.members().is_none_or(|members| !members.contains_key(&node.id)) {
+    let members = loop {
+        if let Some(members) = engine.members().filter(|members| members.contains_key(&node.id)) {
+            break members;
+        }
         anyhow::ensure!(Instant::now() < deadline, "corosync did not answer within {START:?}");
         std::thread::sleep(pause);
-    }
+    };
     let cman = Arc::new(Cman::new(conf, path, node, Secret::new(key, "cman")));
     cman.listen(listener);
+    cman.count(&members);
     let answering = Arc::clone(&cman);
     std::thread::spawn(move || {
         for stream in programs.incoming().filter_map(Result::ok) {

@@ -176,7 +176,7 @@ impl Cman {
     }
 
     /// Brings the votes in line with corosync's members.
-    fn count(&self, members: &BTreeMap<u32, Reach>) {
+    pub fn count(&self, members: &BTreeMap<u32, Reach>) {
         let known: BTreeSet<u32> = {
             let mut state = self.lock();
             state.reach.clone_from(members);
