@@ -2,6 +2,7 @@
 //! (pve-3.2-tools.md 2.2, 2.5 and 2.6).
 use std::fs;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::{Node, conf, errno, may_mount, wait};
@@ -230,5 +231,49 @@ fn cluster_conf_is_copied_unless_the_copy_is_newer() {
         assert_eq!(fs::read_to_string(node.at("cluster.conf")).unwrap(), conf(5), "{}", node.name);
         let log = fs::read_to_string(node.at("log")).unwrap();
         assert!(log.contains("local cluster.conf is newer"), "{log}");
+    }
+}
+
+/// One after the other is cut off and comes back, while all write: what was answered with success is on all in the end.
+#[test]
+fn nothing_that_was_answered_is_lost() {
+    if !may_mount() {
+        return;
+    }
+    let nodes = cluster(3);
+    let done = AtomicBool::new(false);
+    let write = |node: &Node| {
+        let mut written = Vec::new();
+        for number in 0.. {
+            let name = format!("{}-{number}", node.name);
+            if done.load(Ordering::Relaxed) {
+                break;
+            }
+            match fs::create_dir(node.pve(&name)) {
+                Ok(()) => written.push(name),
+                // Cut off. Anything else would be a wrong answer.
+                Err(error) => assert_eq!(error.raw_os_error(), Some(EACCES), "{name}"),
+            }
+        }
+        written
+    };
+    let written: Vec<String> = std::thread::scope(|scope| {
+        let writers: Vec<_> = nodes.iter().map(|node| scope.spawn(|| write(node))).collect();
+        for round in 0..6 {
+            let (cut, rest): (Vec<&Node>, Vec<&Node>) =
+                nodes.iter().partition(|node| node.id == round % 3 + 1);
+            cut[0].sees(&cut, false);
+            for node in &rest {
+                node.sees(&rest, true);
+            }
+            std::thread::sleep(Duration::from_millis(300));
+            meet(&nodes.iter().collect::<Vec<_>>());
+        }
+        done.store(true, Ordering::Relaxed);
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
+    });
+    assert!(written.len() > 20, "found {} writes, wanted enough to prove something", written.len());
+    for (node, name) in nodes.iter().flat_map(|node| written.iter().map(move |name| (node, name))) {
+        assert!(node.pve(name).is_dir(), "{} lost {name} of {} writes", node.name, written.len());
     }
 }
