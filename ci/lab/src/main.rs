@@ -19,6 +19,9 @@ struct Cli {
     /// Folder for caches and images
     #[arg(long, default_value = "target/lab", global = true)]
     work: PathBuf,
+    /// The static program of the cluster's stand-ins
+    #[arg(long, default_value = "target/x86_64-unknown-linux-musl/release/pve-standins", global = true)]
+    standins: PathBuf,
     #[command(subcommand)]
     command: Command,
 }
@@ -68,10 +71,12 @@ struct With {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     conclude(match cli.command {
-        Command::Base { installer } => base::ensure(&base::Options { work: cli.work, installer })
-            .map(|base| println!("{}", base.iso.display())),
+        Command::Base { installer } => {
+            base::ensure(&base::Options { work: cli.work, installer, standins: cli.standins })
+                .map(|base| println!("{}", base.iso.display()))
+        }
         Command::Run { disks, nics, with } => {
-            prepare(&cli.work, with).and_then(|lab| lab::scenario::demo(&lab, disks, nics))
+            prepare(&cli.work, &cli.standins, with).and_then(|lab| lab::scenario::demo(&lab, disks, nics))
         }
         Command::Test { names, .. } if names == ["list"] => {
             for each in ALL {
@@ -80,12 +85,12 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Test { names, with } => {
-            chosen(&names).and_then(|list| test(&prepare(&cli.work, with)?, &list))
+            chosen(&names).and_then(|list| test(&prepare(&cli.work, &cli.standins, with)?, &list))
         }
     })
 }
 
-fn prepare(work: &Path, with: With) -> Result<Lab> {
+fn prepare(work: &Path, standins: &Path, with: With) -> Result<Lab> {
     let work = std::path::absolute(work).context("finding the work folder")?;
     for program in [&with.builder, &with.firstboot] {
         if !program.exists() {
@@ -99,7 +104,11 @@ fn prepare(work: &Path, with: With) -> Result<Lab> {
         builder: std::path::absolute(with.builder).context("finding the builder")?,
         firstboot: std::path::absolute(with.firstboot).context("finding the node's program")?,
     };
-    let base = base::ensure(&base::Options { work: work.clone(), installer: with.installer })?;
+    let base = base::ensure(&base::Options {
+        work: work.clone(),
+        installer: with.installer,
+        standins: standins.to_owned(),
+    })?;
     Ok(Lab { folder: work.join("run"), base, programs, installed: OnceCell::new() })
 }
 

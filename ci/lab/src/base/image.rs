@@ -58,6 +58,8 @@ pub struct Parts<'a> {
     pub installer: PathBuf,
     /// Tar of the node's root.
     pub node: PathBuf,
+    /// The program of the stand-ins.
+    pub standins: &'a Path,
     /// A tree of the vendor's installer.
     pub replace: Option<&'a Path>,
 }
@@ -108,7 +110,7 @@ fn fill(shop: &Shop, parts: &Parts, tree: &Path) -> Result<()> {
     put(tree, "/EULA", 0o644, "A stand-in: the lab has no licence of the vendor's to accept.\n")?;
     put(tree, "/.pve-cd-id.txt", 0o644, MEDIUM_ID)?;
     put(tree, "/.cd-info", 0o644, "PRODUCT='pve'\nRELEASE='3.2'\nISORELEASE='lab'\n")?;
-    for (name, bytes) in packages::vendor(&parts.kernel)? {
+    for (name, bytes) in packages::vendor(&parts.kernel, parts.standins)? {
         put(tree, &format!("/proxmox/packages/{name}"), 0o644, bytes)?;
     }
     base(shop, &parts.node, tree)?;

@@ -29,10 +29,11 @@ pub fn of(parts: &[&[u8]]) -> String {
 }
 
 /// The key of the whole image.
-pub fn of_image(shop: &Shop, installer: Option<&Path>) -> Result<String> {
+pub fn of_image(shop: &Shop, installer: Option<&Path>, standins: &Path) -> Result<String> {
     let mut parts: Vec<Vec<u8>> = RECIPE.iter().map(|text| text.as_bytes().to_vec()).collect();
     parts.extend(super::image::STANDINS.iter().map(|(_, text)| text.as_bytes().to_vec()));
     parts.extend(packages::STANDINS.iter().map(|text| text.as_bytes().to_vec()));
+    parts.push(std::fs::read(standins).with_context(|| format!("reading {}", standins.display()))?);
     parts.push(
         versions(shop, &[roots::INSTALLER, roots::NODE, &["linux-image-cloud-amd64"]].concat())?.into_bytes(),
     );

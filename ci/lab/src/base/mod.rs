@@ -12,6 +12,7 @@ mod roots;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use cias_firstboot::outcome::Class;
 use cias_firstboot::runner::{Call, Host, Runner};
 
 /// The date of everything that the lab builds, in seconds since 1970: 10 March 2014.
@@ -24,6 +25,8 @@ pub struct Options {
     pub work: PathBuf,
     /// A tree of the vendor's installer to put on the image instead of the stand-in.
     pub installer: Option<PathBuf>,
+    /// The static program of the cluster's stand-ins.
+    pub standins: PathBuf,
 }
 
 /// What `lab base` made, or found already made.
@@ -37,11 +40,17 @@ pub struct Base {
 
 /// Makes the image, unless it is there already.
 pub fn ensure(options: &Options) -> Result<Base> {
+    if !options.standins.exists() {
+        return Err(Class::MissingTool.error(format!(
+            "found no {}, wanted the program of the cluster's stand-ins: run `ci/build`, or name it with --standins",
+            options.standins.display()
+        )));
+    }
     let cache = std::path::absolute(options.work.join("cache")).context("finding the work folder")?;
     std::fs::create_dir_all(&cache).with_context(|| format!("making {}", cache.display()))?;
     let shop = Shop { cache, host: Host::unchecked(|_| ()) };
     let added = packages::added(&shop)?;
-    let key = key::of_image(&shop, options.installer.as_deref())?;
+    let key = key::of_image(&shop, options.installer.as_deref(), &options.standins)?;
     let iso = shop.cache.join(format!("base-{key}.iso"));
     if !iso.exists() {
         let kernel = kernel::ensure(&shop)?;
@@ -49,7 +58,13 @@ pub fn ensure(options: &Options) -> Result<Base> {
         let node = roots::ensure(&shop, "node", roots::NODE)?;
         image::build(
             &shop,
-            &image::Parts { kernel, installer, node, replace: options.installer.as_deref() },
+            &image::Parts {
+                kernel,
+                installer,
+                node,
+                standins: &options.standins,
+                replace: options.installer.as_deref(),
+            },
             &iso,
         )?;
     }

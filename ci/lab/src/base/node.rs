@@ -49,6 +49,16 @@ pub fn prepare(root: &Path) -> Result<()> {
         0o644,
         kept.join("\n") + "\nT0:23:respawn:/sbin/getty -L ttyS0 115200 vt100\n",
     )?;
+    // The vendor's cman starts corosync itself.
+    for level in 0..=6 {
+        let folder = root.join(format!("etc/rc{level}.d"));
+        for entry in std::fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))? {
+            let path = entry.context("listing run levels")?.path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("corosync")) {
+                super::remove(&path)?;
+            }
+        }
+    }
     // Host keys must not be those of everybody; the real packages make them while they are installed.
     for entry in std::fs::read_dir(root.join("etc/ssh")).context("listing /etc/ssh")? {
         let path = entry.context("listing /etc/ssh")?.path();

@@ -1,6 +1,6 @@
 //! Packages on the image: the vendor's as stand-ins, and real ones that a site adds.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cias_builder::deb::{Content, Package};
@@ -9,11 +9,11 @@ use super::kernel::Kernel;
 use super::{EPOCH, Shop, key, make, put};
 
 /// Stand-ins inside the packages, for the image's key.
-pub const STANDINS: &[&str] = &[CLUSTER_INIT, MANAGER_INIT, CREATE_DB];
+pub const STANDINS: &[&str] = &[CLUSTER_INIT, MANAGER_INIT, CMAN_INIT];
 
 const CLUSTER_INIT: &str = include_str!("../../standins/pve-cluster.init");
 const MANAGER_INIT: &str = include_str!("../../standins/pve-manager.init");
-const CREATE_DB: &str = include_str!("../../standins/create_pmxcfs_db");
+const CMAN_INIT: &str = include_str!("../../standins/cman.init");
 
 /// Real packages that the lab's site adds: what bond0 needs is not in the base system, and comes through the image.
 const ADDED: &[&str] = &["ifenslave", "ethtool"];
@@ -31,8 +31,8 @@ fn package(name: &str, version: &str, depends: &str) -> Package {
     Package::new(EPOCH, &fields)
 }
 
-/// The vendor's packages, as stand-ins: file name and bytes.
-pub fn vendor(kernel: &Kernel) -> Result<Vec<(String, Vec<u8>)>> {
+/// The vendor's packages, as stand-ins, with the program `standins` in them: file name and bytes.
+pub fn vendor(kernel: &Kernel, standins: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let name = format!("pve-kernel-{}", kernel.release);
     let mut image = package(&name, "2.6.32-121", "initramfs-tools");
     image.level = 1;
@@ -65,10 +65,18 @@ pub fn vendor(kernel: &Kernel) -> Result<Vec<(String, Vec<u8>)>> {
     };
     let mut cluster = package("pve-cluster", "3.0-12", "cron");
     cluster.add("/etc/init.d/pve-cluster", 0o755, Content::Bytes(CLUSTER_INIT.into()));
-    cluster.add("/usr/bin/create_pmxcfs_db", 0o755, Content::Bytes(CREATE_DB.into()));
+    cluster.add("/usr/bin/pve-standins", 0o755, Content::File(standins.to_owned()));
+    for name in ["pmxcfs", "pvecm", "create_pmxcfs_db"] {
+        cluster.add(&format!("/usr/bin/{name}"), 0o777, Content::Link("pve-standins".to_owned()));
+    }
     cluster.add("/var/lib/pve-cluster", 0o700, Content::Folder);
     cluster.add("/etc/pve", 0o755, Content::Folder);
     cluster.script("postinst", start("pve-cluster"));
+
+    let mut cman = package("redhat-cluster-pve", "3.2.0-2", "pve-cluster, corosync");
+    cman.add("/etc/init.d/cman", 0o755, Content::Bytes(CMAN_INIT.into()));
+    cman.add("/usr/sbin/cman_tool", 0o777, Content::Link("../bin/pve-standins".to_owned()));
+    cman.script("postinst", start("cman"));
 
     let mut manager = package("pve-manager", "3.2-1", "pve-cluster (>= 3.0-8), bridge-utils, lvm2");
     manager.add("/etc/init.d/pve-manager", 0o755, Content::Bytes(MANAGER_INIT.into()));
@@ -77,7 +85,7 @@ pub fn vendor(kernel: &Kernel) -> Result<Vec<(String, Vec<u8>)>> {
     manager.script("postinst", start("pve-manager"));
 
     let meta = package("proxmox-ve-2.6.32", "3.2-121", &format!("pve-manager, {name}"));
-    [image, cluster, manager, meta]
+    [image, cluster, cman, manager, meta]
         .iter()
         .map(|package| Ok((package.file_name(), package.write()?)))
         .collect()

@@ -38,6 +38,8 @@ pub const NODE: &[&str] = &[
     "iproute2",
     "iputils-ping",
     "openssh-server",
+    "openssl",
+    "corosync",
     "cron",
     "rsyslog",
     "orphan-sysvinit-scripts",

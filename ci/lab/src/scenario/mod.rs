@@ -2,6 +2,7 @@
 
 mod asserts;
 mod busy;
+mod cluster;
 mod guard;
 mod labels;
 mod links;
@@ -116,6 +117,12 @@ pub const ALL: &[Scenario] = &[
         shows: "the address stays reachable with either NIC's link off, and is back after all were off",
         ci: Ci::Installed,
         run: links::nic_loss,
+    },
+    Scenario {
+        name: "cluster-of-one",
+        shows: "the stand-ins of pmxcfs, pvecm and cman make a quorate cluster of one on real corosync",
+        ci: Ci::No,
+        run: cluster::of_one,
     },
     Scenario {
         name: "no-network",

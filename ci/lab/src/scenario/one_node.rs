@@ -29,6 +29,10 @@ pub fn one_node(lab: &Lab) -> Result<()> {
     node.contains("ip route", &format!("default via {}", crate::net::GATEWAY))?;
     // The vendor's own start-up must never have seen the installer's throw-away name.
     node.equals("sort -u /var/lib/pve-cluster/started-as", name)?;
+    // Its file system, with what the installer put into the database.
+    node.equals("readlink /etc/pve/local", &format!("nodes/{name}"))?;
+    node.contains("cat /etc/pve/user.cfg", "user:root@pam:1:")?;
+    node.equals("ls /etc/pve/nodes", name)?;
     // Both blank disks, mounted by UUID; the third was refused with its reason.
     node.equals("mount | grep -c ' on /data/.* type ext3 '", "2")?;
     node.equals("grep -c '^UUID=[^ ]* /data/[^ ]* ext3 ' /etc/fstab", "2")?;
