@@ -24,6 +24,10 @@ pub struct Timing {
     pub slow: Duration,
     /// What each known peer adds to `slow`, so that a thousand machines send no more than some hundred frames a second.
     pub slow_per_peer: Duration,
+    /// Between two frames of a node that has its place, at least.
+    pub settled: Duration,
+    /// What each known peer adds to that: a thousand nodes together send some twenty frames a second for ever.
+    pub settled_per_peer: Duration,
     /// The least pause before an answer to whoever asks for a proof.
     pub answer: Duration,
     /// Pause after a refusal; it doubles with each, up to `refused_most`.
@@ -44,6 +48,8 @@ impl Default for Timing {
             fast: Duration::from_millis(500),
             slow: Duration::from_secs(2),
             slow_per_peer: Duration::from_millis(4),
+            settled: Duration::from_secs(5),
+            settled_per_peer: Duration::from_millis(50),
             answer: Duration::from_millis(100),
             refused: Duration::from_secs(15),
             refused_most: Duration::from_mins(10),

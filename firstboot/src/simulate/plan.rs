@@ -96,8 +96,9 @@ impl Plan {
         let seconds = |rng: &mut fastrand::Rng, from: u64, to: u64| {
             Duration::from_millis(rng.u64(from * 1000..=to * 1000))
         };
-        // A large site that comes up over ten minutes costs minutes to simulate and shows no more.
-        let spread = if nodes > MANY { [0, 1, 1, 10, 60] } else { [0, 1, 10, 120, 600] }[rng.usize(0..5)];
+        // What takes ten minutes in a large site costs minutes to simulate and shows no more.
+        let (spreads, haste) = if nodes > MANY { ([0, 1, 1, 10, 60], 4) } else { ([0, 1, 10, 120, 600], 1) };
+        let spread = spreads[rng.usize(0..5)];
         let boots = (0..nodes).map(|_| seconds(&mut rng, 0, spread)).collect();
         let priorities = match rng.u8(0..4) {
             0 => (0..nodes).map(|_| rng.u8(0..=100)).collect(),
@@ -108,15 +109,16 @@ impl Plan {
         let crashes = (0..crashes).map(|_| {
             let victim = if rng.bool() { Victim::Leader } else { Victim::Node(rng.usize(0..nodes)) };
             // A founder is most vulnerable, and replaced, before it serves.
-            let (from, to) = if victim == Victim::Leader && rng.bool() { (70, 200) } else { (0, 600) };
+            let (from, to) =
+                if victim == Victim::Leader && rng.bool() { (70, 200) } else { (0, 600 / haste) };
             let at = seconds(&mut rng, from, to);
-            let back = (rng.u8(0..4) > 0).then(|| at + seconds(&mut rng, 1, 400));
+            let back = (rng.u8(0..4) > 0).then(|| at + seconds(&mut rng, 1, 400 / haste));
             Crash { at, victim, back, reinstalled: rng.u8(0..4) == 0 }
         });
         let crashes = crashes.collect();
         let cut = (rng.u8(0..6) == 0).then(|| {
-            let from = seconds(&mut rng, 0, 300);
-            Cut { from, to: from + seconds(&mut rng, 5, 600), below: rng.usize(1..nodes.max(2)) }
+            let from = seconds(&mut rng, 0, 300 / haste);
+            Cut { from, to: from + seconds(&mut rng, 5, 600 / haste), below: rng.usize(1..nodes.max(2)) }
         });
         Self {
             seed,

@@ -14,15 +14,17 @@
 //! "Nobody is there" and "not heard yet" are different: whoever was heard but did not prove to be there now keeps others from
 //! going on until it had its time to answer.
 
+mod speak;
+
 use std::time::Duration;
 
-use super::frame::{Body, Frame, Hello, MOST_ASKED, MOST_ECHOES, Offer, Refusal, Request};
-use super::freshness::{Asked, ToEcho};
-use super::output::{Asking, Counters, Output};
-use super::peers::{Peer, Peers};
-use super::rank::{Phase, Progress, Rank};
-use super::timing::{Timing, between};
-use super::{Draw, MachineId, Nonce};
+use crate::hello::frame::{Body, Frame, Hello, Offer, Refusal, Request};
+use crate::hello::freshness::{Asked, ToEcho};
+use crate::hello::output::{Asking, Counters, Output};
+use crate::hello::peers::{Peer, Peers};
+use crate::hello::rank::{Phase, Progress, Rank};
+use crate::hello::timing::{Timing, between};
+use crate::hello::{Draw, MachineId, Nonce};
 use crate::site::Who;
 
 /// The most nonces that wait to be repeated by a machine that somebody else is before.
@@ -376,47 +378,7 @@ impl Machine {
             out.push(Output::Phase(phase));
         }
     }
-
-    /// The next frame: a request where a Master is there to answer it, else a greeting.
-    fn speak(&mut self, now: Duration) -> Frame {
-        let may_ask = self.refused.is_none_or(|(until, _)| now >= until) && self.wants_a_place();
-        if let (true, Some(echo)) = (may_ask, self.master(now).map(|master| master.nonce)) {
-            let (who, release) = (self.me.who.clone(), self.me.release.clone());
-            return self.frame(Body::Request(Request { echo, who, release }), now);
-        }
-        let rank = self.rank();
-        let asks = match self.best(now) {
-            // It must not be forgotten while it is there.
-            Some(best) => vec![best.rank.id],
-            None => self.peers.ask(&rank, MOST_ASKED, now, &self.timing),
-        };
-        let echoes = self.echoes.take(MOST_ECHOES);
-        self.frame(Body::Hello(Hello { rank, echoes, asks }), now)
-    }
-
-    fn frame(&mut self, body: Body, now: Duration) -> Frame {
-        let nonce = (self.draw)();
-        self.asked.sent(nonce, now, self.timing.fresh);
-        Frame { from: self.me.id, nonce, body }
-    }
-
-    fn slow(&self) -> Duration {
-        let peers = u32::try_from(self.peers.count()).unwrap_or(u32::MAX);
-        self.timing.slow.max(self.timing.slow_per_peer.saturating_mul(peers))
-    }
-
-    fn pause(&self, now: Duration) -> Duration {
-        if !self.echoes.is_empty() {
-            return self.timing.answer;
-        }
-        let rank = self.rank();
-        let leads = matches!(self.phase, Phase::Claiming | Phase::Founder | Phase::Serving);
-        let seeks = matches!(self.phase, Phase::Listening | Phase::Candidate) && self.best(now).is_none();
-        let doubts = || self.peers.unproved(&rank, now, &self.timing).next().is_some();
-        if leads || seeks && (rank.may_found || doubts()) { self.timing.fast } else { self.slow() }
-    }
 }
 
 #[cfg(test)]
-#[path = "machine_tests.rs"]
 mod tests;
