@@ -120,7 +120,7 @@ pub struct Simulate {
     /// Seed of the first run; the others follow
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// Nodes in each run; else most runs have 2 to 32, one in 400 has 1270
+    /// Nodes in each run; else most runs have 2 to 32, one in 399 has 1270
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1270))]
     pub nodes: Option<u16>,
     /// No run with 1270 nodes, each of which takes half a minute

@@ -21,8 +21,9 @@ pub use plan::{Defect, Plan};
 pub use report::Report;
 pub use world::Outcome;
 
-/// One run in this many has as many nodes as the largest pool.
-const LARGE_EACH: u64 = 400;
+/// One run in this many has as many nodes as the largest pool. Odd, so that their seeds are odd and even in turn
+/// ([`Plan::draw`]).
+const LARGE_EACH: u64 = 399;
 
 /// What is simulated.
 #[derive(Clone, Copy, Debug)]

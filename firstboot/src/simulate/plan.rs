@@ -120,7 +120,7 @@ impl Plan {
             let from = seconds(&mut rng, 0, 300 / haste);
             Cut { from, to: from + seconds(&mut rng, 5, 600 / haste), below: rng.usize(1..nodes.max(2)) }
         });
-        Self {
+        let plan = Self {
             seed,
             boots,
             priorities,
@@ -131,7 +131,13 @@ impl Plan {
             cut,
             replay: (rng.u8(0..3) == 0).then(|| Duration::from_millis(rng.u64(100..=2000))),
             defect,
+        };
+        // Every other large site is switched on together and left in peace: how long that takes is to be told.
+        if nodes > MANY && seed % 2 == 1 {
+            let boots = (0..nodes).map(|_| seconds(&mut rng, 0, 1)).collect();
+            return Self { boots, crashes: Vec::new(), cut: None, ..plan };
         }
+        plan
     }
 
     /// When the last thing of the plan happens.
