@@ -1,9 +1,8 @@
 //! What `cias run` and `cias plan` share: the site file of an installed node and the stages that follow from it.
 
-use std::io::ErrorKind;
-
 use anyhow::Result;
 use clap::ValueEnum;
+use nix::errno::Errno;
 
 use crate::facts::Facts;
 use crate::identity::{self, Plan, Present};
@@ -40,13 +39,14 @@ impl Stage {
 /// Reads the site file. One that is not there, or not to be read, says how to go on.
 pub fn load_site(root: &Sysroot) -> Result<Site> {
     let path = root.path(SITE);
-    match std::fs::File::open(&path).map_err(|error| error.kind()) {
-        Err(ErrorKind::NotFound) => {
+    // Asked without opening it: what is not a plain file is the reader's to refuse, and a pipe would wait for its writer.
+    match nix::unistd::access(&path, nix::unistd::AccessFlags::R_OK) {
+        Err(Errno::ENOENT) => {
             return Err(Class::BadInput.error(format!(
                 "{SITE} is missing, which the installation writes: copy it from another node (mode 0600), then `cias run` goes on"
             )));
         }
-        Err(ErrorKind::PermissionDenied) => {
+        Err(Errno::EACCES) => {
             return Err(Class::Failed
                 .error(format!("{SITE} holds secrets and only root may read it: use su or sudo")));
         }

@@ -114,3 +114,15 @@ fn facts_are_json() {
     assert_eq!(facts["nics"][1]["driver"], "virtio_net");
     assert_eq!(facts["serial"], "LAB-0001");
 }
+
+#[test]
+fn a_site_file_that_is_none_is_an_error_and_holds_nothing_up() {
+    let node = Node::new("fresh-node", PIN);
+    let site = node.path("etc/cias/site.toml");
+    std::fs::remove_file(&site).unwrap();
+    let (_, stderr) = node.wants(3, &["run"]);
+    assert!(stderr.contains("/etc/cias/site.toml is missing"), "{stderr}");
+    nix::unistd::mkfifo(&site, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    let (_, stderr) = node.wants(3, &["run"]);
+    assert!(stderr.contains("found a pipe"), "{stderr}");
+}
