@@ -11,13 +11,14 @@ use crate::log::Log;
 use crate::runner::Host;
 use crate::status::Status;
 use crate::system::Sysroot;
-use crate::{install, plan, postinstall, preinstall, run};
+use crate::{agent, install, plan, postinstall, preinstall, run};
 
 /// Does what the command line says.
 pub fn dispatch(cli: Cli) -> Result<()> {
     let root = Sysroot::new(cli.root);
     match cli.command {
         Command::Run(options) => run::run(&run::Request { root, stage: options.stage, again: options.again }),
+        Command::Agent(options) => agent::run(&agent::Request { root, hurry: options.hurry }),
         Command::Plan(output) => {
             let planned = plan::plan(&root)?;
             print(output.json, &planned, || plan::show(&planned))

@@ -16,7 +16,7 @@
 
 use std::time::Duration;
 
-use super::frame::{Body, Frame, Hello, MOST_ASKED, MOST_ECHOES, Offer, Refusal, Request};
+use super::frame::{Body, Frame, Hello, MOST_ASKED, MOST_ECHOES, Offer, Refusal, Request, VERSION};
 use super::freshness::{Asked, ToEcho};
 use super::output::{Asking, Counters, Output};
 use super::peers::{Peer, Peers};
@@ -216,6 +216,11 @@ impl Machine {
     /// The frame that gives none.
     pub fn refuse(&mut self, refusal: Refusal, now: Duration) -> Frame {
         self.frame(Body::Refusal(refusal), now)
+    }
+
+    /// The frame that tells a neighbour of another version what is spoken here.
+    pub fn versions(&mut self, now: Duration) -> Frame {
+        self.frame(Body::Versions(VERSION), now)
     }
 
     fn hear(&mut self, frame: &Frame, hello: &Hello, now: Duration, out: &mut Vec<Output>) {

@@ -39,6 +39,14 @@ pub const TABLE: &[Row] = &[
         source: "UL disk-utils/blockdev.c, read",
     },
     Row {
+        program: "cias-firstboot",
+        package: "cias-firstboot",
+        version: env!("CARGO_PKG_VERSION"),
+        options: &["run", "--root"],
+        values: &[],
+        source: "this repository",
+    },
+    Row {
         program: "ethtool",
         package: "ethtool",
         version: "3.4.2",
