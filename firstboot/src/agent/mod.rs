@@ -4,7 +4,7 @@
 //! so that a kill at any instant loses nothing.
 
 mod errand;
-mod link;
+pub mod link;
 pub mod memory;
 pub mod port;
 pub mod published;

@@ -12,19 +12,19 @@ const BRIDGE: &str = "vmbr0";
 pub fn choose(root: &Sysroot) -> Result<&'static str, String> {
     let is_port = root.has(&format!("/sys/class/net/{BRIDGE}/brif/{BOND}"));
     let name = if is_port { BRIDGE } else { BOND };
-    if !root.has(&format!("/sys/class/net/{name}")) {
+    let Some(flags) = root.attribute(&format!("/sys/class/net/{name}/flags")) else {
         return Err(format!(
-            "there is no {BOND} yet, which `cias run --stage identity` sets up: `cias status` tells how far that is"
+            "there is no {name} yet, which `cias run --stage identity` sets up: `cias status` tells how far that is"
         ));
-    }
-    if !is_up(root, name) {
+    };
+    if !is_up(&flags) {
         return Err(format!("{name} is down: `ifup {name}` brings it up"));
     }
     Ok(name)
 }
 
-fn is_up(root: &Sysroot, name: &str) -> bool {
-    let flags = root.attribute(&format!("/sys/class/net/{name}/flags")).unwrap_or_default();
+/// The lowest of an interface's flags. Source: netdevice(7), `IFF_UP`.
+fn is_up(flags: &str) -> bool {
     u32::from_str_radix(flags.trim_start_matches("0x"), 16).is_ok_and(|flags| flags & 1 == 1)
 }
 

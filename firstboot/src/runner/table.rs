@@ -135,6 +135,7 @@ pub const SCRIPTED: &[Row] = &[
         source: "bash's manual since 2.02, inferred",
     },
     Row { program: "cat", package: "coreutils", version: "8.13", options: &[], values: &[], source: "POSIX" },
+    Row { program: "grep", package: "grep", version: "2.12", options: &["-q"], values: &[], source: "POSIX" },
     Row {
         program: "ifup",
         package: "ifupdown",
@@ -152,12 +153,28 @@ pub const SCRIPTED: &[Row] = &[
         source: "POSIX",
     },
     Row {
+        program: "sed",
+        package: "sed",
+        version: "4.2.1",
+        options: &["-i"],
+        values: &[],
+        source: "sed's own NEWS: 4.0 brought the option; inferred",
+    },
+    Row {
         program: "tac",
         package: "coreutils",
         version: "8.13",
         options: &[],
         values: &[],
         source: "CU src/tac.c, read",
+    },
+    Row {
+        program: "telinit",
+        package: "sysvinit",
+        version: "2.88dsf",
+        options: &["q"],
+        values: &[],
+        source: "sysvinit's manual since 2.4, inferred",
     },
     Row {
         program: "update-rc.d",
