@@ -1,4 +1,5 @@
 //! Drives `cias agent` on a wire of network namespaces: several machines, another site, an attacker, a kill, a pulled cable.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 #[path = "support/node.rs"]
 mod node;
@@ -85,18 +86,11 @@ impl Server {
     }
 
     fn waits_for(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        let started = Instant::now();
-        wait(what, || {
-            let published = self.published();
-            if started.elapsed() > wire::DEADLINE - Duration::from_secs(2) {
-                panic!(
-                    "waited for {what}: {published:#}\n{}\n{}",
-                    self.node.read("stderr"),
-                    self.node.read("var/log/cias/firstboot.log")
-                );
-            }
-            holds(&published).then_some(published)
-        })
+        let tell = || {
+            let logs = ["stderr", "var/log/cias/firstboot.log"].map(|path| self.node.read(path)).join("\n");
+            format!("{what}: {:#}\n{logs}", self.published())
+        };
+        wire::wait_telling(tell, || Some(self.published()).filter(&holds))
     }
 
     fn waits_for_phase(&self, phase: &str) -> Value {
@@ -244,7 +238,9 @@ fn an_attacker_changes_nothing_and_is_counted() {
     ];
     let mut answers = 0;
     let found = wait("the election in spite of all", || {
-        attacks.iter().for_each(|attack| tap.send(attack));
+        for attack in &attacks {
+            tap.send(attack);
+        }
         while let Some(bytes) = tap.hear() {
             answers += usize::from(codec.decode(&bytes).is_ok_and(|frame| frame.body == Body::Versions(1)));
         }

@@ -1,7 +1,6 @@
 //! Runs `cias run` beside the agent, which must go on speaking meanwhile: a founder that falls silent is replaced.
 
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
@@ -66,12 +65,9 @@ impl Errand {
 /// The program finds itself by its name, as everything else does.
 fn call(root: &Sysroot) -> Call {
     let call = Call::new("cias-firstboot").limit(LIMIT);
-    let call = if root.is_machine() { call } else { call.arg("--root").arg(shown(root.path("/"))) };
+    let call =
+        if root.is_machine() { call } else { call.arg("--root").arg(root.path("/").display().to_string()) };
     call.arg("run")
-}
-
-fn shown(path: PathBuf) -> String {
-    path.display().to_string()
 }
 
 fn judge(result: Result<Output>) -> Ended {

@@ -36,7 +36,7 @@ pub fn standing(site: &Site, who: &Who, misses: &[String]) -> Result<Standing> {
     }
     match (priority, configured) {
         (0, Some(_)) => {
-            obstacles.push("its priority in /etc/cias/site.toml is 0, wanted 1 to 100".to_owned())
+            obstacles.push("its priority in /etc/cias/site.toml is 0, wanted 1 to 100".to_owned());
         }
         (0, None) => obstacles.extend(misses.iter().cloned()),
         _ => {}

@@ -93,7 +93,7 @@ fn offered(site: &Site, address: Ipv4Addr, name: &str) -> Result<Place> {
             "one in network.lan that is neither the gateway's nor network.vip".to_owned(),
         ));
     }
-    values::label(name).map_err(|wanted| refuse(format!("the name {name:?}"), wanted.to_string()))?;
+    values::label(name).map_err(|wanted| refuse(format!("the name {name:?}"), wanted))?;
     Ok(Place { address, fqdn: format!("{name}.{}", site.site.domain), name: name.to_owned() })
 }
 

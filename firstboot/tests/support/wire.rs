@@ -32,13 +32,18 @@ pub fn allowed() -> bool {
 }
 
 /// Waits until `what` gives something.
-pub fn wait<T>(why: &str, mut what: impl FnMut() -> Option<T>) -> T {
+pub fn wait<T>(why: &str, what: impl FnMut() -> Option<T>) -> T {
+    wait_telling(|| why.to_owned(), what)
+}
+
+/// As [`wait`], with more to tell if it takes too long.
+pub fn wait_telling<T>(tell: impl Fn() -> String, mut what: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + DEADLINE;
     loop {
         if let Some(found) = what() {
             return found;
         }
-        assert!(Instant::now() < end, "waited too long: {why}");
+        assert!(Instant::now() < end, "waited too long for {}", tell());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
