@@ -145,6 +145,13 @@ fn of_three_the_one_with_the_highest_priority_founds_and_is_settled() {
     let mode = |path: &str| std::fs::metadata(node.path(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("var/lib/cias/agent.json"), mode("run/cias/agent.json")), (0o600, 0o644));
     assert_eq!(node.read("etc/hostname"), "pve-rack-a-0-1\n");
+    let calls = node.read("calls");
+    let started: Vec<_> =
+        calls.lines().filter(|line| line.starts_with("if") || line.starts_with("invoke")).collect();
+    assert_eq!(
+        started,
+        ["ifdown vmbr0", "ifup vmbr0", "invoke-rc.d pve-cluster start", "invoke-rc.d pveproxy start"]
+    );
     let status: Value = serde_json::from_str(&node.wants(0, &["status", "--json"]).0).unwrap();
     assert_eq!((&status["state"], &status["agent"]["running"]), (&"done".into(), &true.into()));
     assert!(node.wants(0, &["status"]).0.contains("agent: founder (founder, priority 60) on bond0, hears 2"));
@@ -296,6 +303,15 @@ fn where_nobody_may_found_each_miss_is_named() {
         "{}",
         server.node.read("stderr")
     );
+}
+
+#[test]
+fn without_a_site_file_it_does_not_begin() {
+    let node = Node::new("fresh-node", "");
+    std::fs::remove_file(node.path("etc/cias/site.toml")).unwrap();
+    assert!(node.wants(3, &["agent"]).1.contains("/etc/cias/site.toml is missing"));
+    assert!(!node.path("run/cias/agent.json").exists());
+    node.wants(2, &["agent", "--hurry", "0"]);
 }
 
 /// A Master on the wire that gives one place, until `done` holds.

@@ -3,6 +3,7 @@
 //! What it decides is [`crate::hello`]'s; here are the wire, the clock and the files. [`memory`] is on the disk before anything follows from it,
 //! so that a kill at any instant loses nothing.
 
+mod arrive;
 mod errand;
 pub mod link;
 pub mod memory;
@@ -15,6 +16,7 @@ mod work;
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::fcntl::{Flock, FlockArg};
@@ -38,6 +40,9 @@ use voice::Voice;
 const LOG: &str = "/var/log/cias/agent.log";
 /// Whoever holds the lock on this file is the agent.
 const LOCK: &str = "/run/cias/agent.lock";
+
+/// How long init waits with the next try after an error.
+const PAUSE: Duration = Duration::from_mins(1);
 
 /// What `cias agent` was asked for.
 #[derive(Clone, Debug)]
@@ -70,8 +75,22 @@ pub fn run(request: &Request) -> Result<()> {
     let result = prepare(request, &log).and_then(|mut agent| agent.work(&interrupt));
     if let Err(error) = &result {
         log.note(&format!("error: {error:#}"));
+        if nix::unistd::getppid().as_raw() == 1 {
+            eprintln!("error: {error:#}");
+            pause(&interrupt);
+        }
     }
     result
+}
+
+/// Before init starts it anew: of what ends at once, init says "respawning too fast" and lets it be for minutes.
+fn pause(interrupt: &Interrupt) {
+    let (tell, told) = std::sync::mpsc::channel();
+    interrupt.stop().when_asked(move || {
+        let _ = tell.send(());
+    });
+    // Told to stop or not, it ends now.
+    let _ = told.recv_timeout(PAUSE);
 }
 
 fn prepare<'a>(request: &'a Request, log: &'a Arc<Log>) -> Result<work::Agent<'a>> {

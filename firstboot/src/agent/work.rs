@@ -137,7 +137,7 @@ impl<'a> Agent<'a> {
             self.wait(now)?;
             self.hear()?;
             self.end_errand()?;
-            self.publish(false)?;
+            self.publish(false);
         }
         if let Some(errand) = &self.errand {
             errand.stop();
@@ -169,7 +169,8 @@ impl<'a> Agent<'a> {
             ));
         }
         self.shown.hopeless = if hopeless { self.obstacles.clone() } else { Vec::new() };
-        self.publish(true)
+        self.publish(true);
+        Ok(())
     }
 
     fn choose_port(&mut self) -> Result<()> {
@@ -266,7 +267,7 @@ impl<'a> Agent<'a> {
     }
 
     /// Lets everybody know what changed; counters alone wait for the next look.
-    fn publish(&mut self, counters: bool) -> Result<()> {
+    fn publish(&mut self, counters: bool) {
         let now = self.clock.elapsed();
         let (rank, heard) = (self.machine.rank(), self.machine.counters());
         rank.phase.name().clone_into(&mut self.shown.phase);
@@ -287,9 +288,11 @@ impl<'a> Agent<'a> {
             self.shown.dropped = Counts { stale, own, twins, ..self.counts };
         }
         if self.shown != self.written {
-            self.shown.write(self.root)?;
+            if let Err(error) = self.shown.write(self.root) {
+                // A full /run must not silence a founder.
+                self.log.note(&format!("warning: {error:#}"));
+            }
             self.written = self.shown.clone();
         }
-        Ok(())
     }
 }

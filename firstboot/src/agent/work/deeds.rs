@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::super::errand::{Ended, Errand};
+use super::super::arrive::Ended;
+use super::super::errand::Errand;
 use super::super::memory::Kept;
 use super::Agent;
 use crate::hello::frame::Refusal;
@@ -23,7 +24,7 @@ impl Agent<'_> {
                 Output::Send(frame) => self.send(&frame)?,
                 Output::Phase(phase) => {
                     self.voice.say(&format!("is now {}", phase.name()));
-                    self.publish(true)?;
+                    self.publish(true);
                 }
                 Output::Elected => {
                     self.memory.elected = true;
@@ -102,7 +103,7 @@ impl Agent<'_> {
         }
     }
 
-    /// Runs `cias run`, if there is a decision and something to do.
+    /// Follows the decision, if there is one and something to do.
     pub(super) fn begin(&mut self) -> Result<()> {
         self.again = None;
         let is_decided = self.is_pinned || self.memory.decision().is_some();
@@ -126,7 +127,7 @@ impl Agent<'_> {
             Ended::Done => {
                 let status = self.state()?;
                 format!(
-                    "this node is {} with {}: `reboot` brings its network and its services up under that name",
+                    "this node is {} with {}",
                     status.fqdn.unwrap_or_default(),
                     status.address.map(|address| address.to_string()).unwrap_or_default()
                 )
@@ -144,6 +145,7 @@ impl Agent<'_> {
             self.voice.say(&sentence);
         }
         self.shown.run = Some(sentence);
-        self.publish(true)
+        self.publish(true);
+        Ok(())
     }
 }
