@@ -180,6 +180,32 @@ fn a_killed_founder_goes_on_from_its_file() {
 }
 
 #[test]
+fn nothing_is_begun_before_it_can_be_remembered() {
+    if !wire::allowed() {
+        return;
+    }
+    let mut wire = Wire::new();
+    let server = Server::new(&mut wire, 1, "");
+    server.waits_for_phase("listening");
+    // In place of a disk that takes nothing.
+    let taken = server.node.path("var/lib/cias/agent.json");
+    std::fs::create_dir(&taken).unwrap();
+    server.waits_for_phase("founder");
+    wait("the complaint", || {
+        server
+            .node
+            .read("var/log/cias/agent.log")
+            .contains("nothing is begun before it can be remembered")
+            .then_some(())
+    });
+    assert_eq!(server.published()["run"], Value::Null);
+    assert_eq!(server.node.read("etc/hostname"), "proxmox\n");
+    std::fs::remove_dir(&taken).unwrap();
+    server.waits_until_settled();
+    assert_eq!(server.node.read("etc/hostname"), "pve-rack-a-0-1\n");
+}
+
+#[test]
 fn two_sites_on_one_wire_count_and_ignore_each_other() {
     if !wire::allowed() {
         return;
