@@ -16,8 +16,9 @@ const INIT: [(&str, &str); 2] = [
     ("/etc/init.d/cias-provision", include_str!("../../overlay/init.d/cias-provision")),
 ];
 
-const MANUALS: [(&str, &str); 5] = [
+const MANUALS: [(&str, &str); 6] = [
     ("cias", include_str!("../../docs/man/cias.8")),
+    ("cias-agent", include_str!("../../docs/man/cias-agent.8")),
     ("cias-facts", include_str!("../../docs/man/cias-facts.8")),
     ("cias-plan", include_str!("../../docs/man/cias-plan.8")),
     ("cias-run", include_str!("../../docs/man/cias-run.8")),

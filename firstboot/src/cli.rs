@@ -61,6 +61,18 @@ Examples:
   cias status
   cias status --json")]
     Status(Output),
+    /// Find the other servers and settle who founds; init keeps it running
+    ///
+    /// Speaks raw Ethernet on bond0, or on vmbr0 once that has it, until the servers of the site have elected one
+    /// founder or a Master has given this one a place; then it runs `cias run`. `cias status` shows what it says, and
+    /// /var/log/cias/agent.log keeps it. Needs root.
+    #[command(after_long_help = "\
+Exit codes: 0 told to stop; 1 it cannot go on; 3 /etc/cias/site.toml is missing
+or wrong; 6 the agent runs already.
+
+Examples:
+  cias agent")]
+    Agent(Agent),
     /// Show what this machine is
     ///
     /// Prints hardware, network ports and disks, and what the machine lacks to be a Master. Sizes are in MiB and GiB,
@@ -135,6 +147,14 @@ pub struct Simulate {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `agent`.
+#[derive(Debug, Args)]
+pub struct Agent {
+    /// Divide all waits by N (for tests, with --root)
+    #[arg(long, hide = true, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub hurry: u32,
 }
 
 /// How to print.

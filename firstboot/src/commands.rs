@@ -13,7 +13,7 @@ use crate::runner::Host;
 use crate::simulate::{self, Request};
 use crate::status::Status;
 use crate::system::Sysroot;
-use crate::{install, plan, postinstall, preinstall, run};
+use crate::{agent, install, plan, postinstall, preinstall, run};
 
 /// How often a long simulation says how far it is, in runs.
 const TELL_EACH: u64 = 250;
@@ -23,6 +23,7 @@ pub fn dispatch(cli: Cli) -> Result<()> {
     let root = Sysroot::new(cli.root);
     match cli.command {
         Command::Run(options) => run::run(&run::Request { root, stage: options.stage, again: options.again }),
+        Command::Agent(options) => agent::run(&agent::Request { root, hurry: options.hurry }),
         Command::Plan(output) => {
             let planned = plan::plan(&root)?;
             print(output.json, &planned, || plan::show(&planned))

@@ -80,6 +80,8 @@ impl std::fmt::Display for Resumed {
 pub enum Role {
     /// It founds the cluster.
     Founder,
+    /// It has its place from a Master, and joins that one's cluster.
+    Node,
     /// It has no identity yet and waits for a Master.
     Waiting,
 }
@@ -89,6 +91,7 @@ impl Role {
     pub fn word(self) -> &'static str {
         match self {
             Self::Founder => "founder",
+            Self::Node => "node",
             Self::Waiting => "waiting",
         }
     }

@@ -1,5 +1,6 @@
 //! The node side of CIAS: what the installer and an installed server run, and the schema of `site.toml`.
 
+pub mod agent;
 pub mod banner;
 pub mod cli;
 pub mod commands;

@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use nix::errno::Errno;
 
+use crate::agent::memory::{self, Found};
 use crate::facts::Facts;
 use crate::identity::{self, Plan, Present};
 use crate::outcome::Class;
@@ -55,9 +56,14 @@ pub fn load_site(root: &Sysroot) -> Result<Site> {
     Ok(site::load(&path)?.site)
 }
 
-/// Plans the stage *identity* from what the machine is.
+/// Plans the stage *identity* from what the machine is and what its agent found out.
 pub fn plan_identity(site: &Site, system: &System) -> Result<Plan> {
     let facts = Facts::gather(&system.root, system.runner);
     let present = Present { postfix: system.root.text("/etc/postfix/main.cf").ok() };
-    Plan::new(site, &facts, identity::settle(site, &facts)?, &present)
+    // Whether a file that does not count is put aside is the agent's own business.
+    let decision = match memory::read(&system.root, &facts.who())? {
+        Found::Mine(memory) => memory.decision(),
+        Found::Nothing | Found::Unusable(_) => None,
+    };
+    Plan::new(site, &facts, identity::settle(site, &facts, decision.as_ref())?, &present)
 }

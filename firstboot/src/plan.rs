@@ -15,7 +15,7 @@ use crate::{journal, provision};
 /// What would be done.
 #[derive(Clone, Debug, Serialize)]
 pub struct Planned {
-    /// `founder` or `waiting`.
+    /// `founder`, `node` or `waiting`.
     pub role: &'static str,
     /// Host name with the domain, unless it waits.
     pub fqdn: Option<String>,

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::agent::published;
 use crate::journal::{self, Progress, Stage, State};
 use crate::system::Sysroot;
 use crate::{identity, provision};
@@ -18,7 +19,7 @@ pub struct Status {
     pub schema: u32,
     /// Version of the program.
     pub version: &'static str,
-    /// `founder`, `waiting` or `unsettled`.
+    /// `founder`, `node`, `waiting` or `unsettled`.
     pub role: &'static str,
     /// Host name, once settled.
     pub name: Option<String>,
@@ -40,6 +41,8 @@ pub struct Status {
     pub way_out: Option<String>,
     /// The stages, as the journal has them.
     pub stages: Vec<Stage>,
+    /// What the agent says; nothing, if it never ran since the boot.
+    pub agent: Option<published::Agent>,
 }
 
 /// All stages together.
@@ -88,7 +91,8 @@ pub struct At {
 impl Status {
     /// The status of the node below `root`.
     pub fn read(root: &Sysroot) -> Result<Self> {
-        Ok(Self::of(&journal::read(root)?.unwrap_or_default(), at_work(root)))
+        let status = Self::of(&journal::read(root)?.unwrap_or_default(), at_work(root));
+        Ok(Self { agent: published::read(root)?, ..status })
     }
 
     /// The status that a journal tells; `at_work` is whether a process holds its lock.
@@ -120,6 +124,7 @@ impl Status {
             warnings: warnings(journal),
             way_out: way_out(overall),
             stages: journal.stages.clone(),
+            agent: None,
         }
     }
 
@@ -156,6 +161,9 @@ impl fmt::Display for Status {
         }
         if let Some(way_out) = &self.way_out {
             writeln!(out, "way out: {way_out}")?;
+        }
+        if let Some(agent) = &self.agent {
+            write!(out, "{agent}")?;
         }
         Ok(())
     }

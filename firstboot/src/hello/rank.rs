@@ -1,5 +1,7 @@
 //! Who goes before whom.
 
+use serde::{Deserialize, Serialize};
+
 use super::MachineId;
 
 /// What a machine is doing, as its frames say.
@@ -53,7 +55,8 @@ impl Phase {
 }
 
 /// How far a machine once got as a founder; it survives a restart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Progress {
     /// Nothing that would be lost.

@@ -57,6 +57,29 @@ impl Default for Timing {
     }
 }
 
+impl Timing {
+    /// All waits divided by `by`, for tests.
+    #[must_use]
+    pub fn hurried(self, by: u32) -> Self {
+        Self {
+            listen: self.listen / by,
+            claim: self.claim / by,
+            alive: self.alive / by,
+            proof: self.proof / by,
+            forget: self.forget / by,
+            fresh: self.fresh / by,
+            fast: self.fast / by,
+            slow: self.slow / by,
+            slow_per_peer: self.slow_per_peer / by,
+            settled: self.settled / by,
+            settled_per_peer: self.settled_per_peer / by,
+            answer: self.answer / by,
+            refused: self.refused / by,
+            refused_most: self.refused_most / by,
+        }
+    }
+}
+
 /// Somewhere from `least` to `most`.
 pub(super) fn between(jitter: &mut fastrand::Rng, least: Duration, most: Duration) -> Duration {
     let spread = u64::try_from(most.saturating_sub(least).as_micros()).unwrap_or(u64::MAX);

@@ -6,7 +6,7 @@ mod settle;
 mod steps;
 
 pub use plan::{Plan, Present};
-pub use settle::{Settled, settle};
+pub use settle::{Decision, Settled, settle};
 pub use steps::{HELD, is_held};
 
 /// The stage's name.

@@ -1,5 +1,7 @@
 //! What the stage *identity* will do: the files with their whole content, the host name, the services to release. Pure.
 
+use std::net::Ipv4Addr;
+
 use anyhow::Result;
 use minijinja::context;
 
@@ -34,9 +36,11 @@ impl Plan {
     /// Plans for a machine. While it waits it gets its bridge without an address: the one that the vendor's installer gave
     /// it is the founder's.
     pub fn new(site: &Site, facts: &Facts, settled: Settled, present: &Present) -> Result<Self> {
-        let (role, place, reason) = match settled {
-            Settled::Founder(place) => (Role::Founder, Some(place), None),
-            Settled::Waiting(reason) => (Role::Waiting, None, Some(reason)),
+        let (role, place, master, reason) = match settled {
+            // The Master's role address does not exist before keepalived runs; until then the Master is the founder.
+            Settled::Founder(place) => (Role::Founder, Some(place.clone()), place.address, None),
+            Settled::Node(place, master) => (Role::Node, Some(place), master, None),
+            Settled::Waiting(reason) => (Role::Waiting, None, site.network.founder, Some(reason)),
         };
         let mut files = vec![
             (
@@ -50,7 +54,7 @@ impl Plan {
             ("/etc/network/interfaces", interfaces(site, facts, place.as_ref())?),
         ];
         if let Some(place) = &place {
-            files.extend(named(site, place)?);
+            files.extend(named(site, place, master)?);
             if let Some(text) = &present.postfix {
                 files.push(("/etc/postfix/main.cf", postfix(text, &place.fqdn)));
             }
@@ -90,12 +94,11 @@ fn interfaces(site: &Site, facts: &Facts, place: Option<&Place>) -> Result<Strin
 }
 
 /// The files that hold the name.
-fn named(site: &Site, place: &Place) -> Result<[(&'static str, String); 4]> {
+fn named(site: &Site, place: &Place, master: Ipv4Addr) -> Result<[(&'static str, String); 4]> {
     let hosts = render(
         "hosts",
         include_str!("../../../overlay/templates/hosts.j2"),
-        // The Master's role address does not exist before keepalived runs; until then the Master is the founder.
-        context! { address => place.address, fqdn => place.fqdn, name => place.name, master => place.address },
+        context! { address => place.address, fqdn => place.fqdn, name => place.name, master => master },
     )?;
     let resolvers = render(
         "resolv.conf",
@@ -132,14 +135,18 @@ fn postfix(text: &str, fqdn: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::settle::{settle, tests::facts};
+    use super::super::settle::{Decision, settle, tests::facts};
     use super::*;
     use crate::site::{from_text, tests::example};
 
     fn plan(more: &str, macs: &[&str]) -> Plan {
+        decided(more, macs, None)
+    }
+
+    fn decided(more: &str, macs: &[&str], decision: Option<&Decision>) -> Plan {
         let site = from_text(&(example() + more)).unwrap();
         let facts = facts(macs, Some("LAB-1"));
-        let settled = settle(&site, &facts).unwrap();
+        let settled = settle(&site, &facts, decision).unwrap();
         let postfix = "myhostname=old.example.com\nmydestination = $myhostname\nmyhostname = x\n".to_owned();
         Plan::new(&site, &facts, settled, &Present { postfix: Some(postfix) }).unwrap()
     }
@@ -169,6 +176,18 @@ mod tests {
     fn the_founders_files_with_one_port_and_another_bond() {
         let more = "[network]\nbond_mode = \"802.3ad\"\nbond_miimon = 50\n[[nodes.machine]]\nserial = \"LAB-1\"\nrack = \"b7\"\n";
         assert_renders(&plan(&format!("{more}{PIN}"), &MACS[..1]), "founder-one-port-802.3ad.txt");
+    }
+
+    #[test]
+    fn a_nodes_files_name_the_master_that_gave_it_its_place() {
+        let decision = Decision::Offered {
+            address: [10, 254, 1, 7].into(),
+            name: "pve-rack-a-1-7".into(),
+            master: [10, 254, 0, 254].into(),
+        };
+        let plan = decided("", &MACS, Some(&decision));
+        assert_eq!(plan.role, Role::Node);
+        assert_renders(&plan, "node-two-ports.txt");
     }
 
     #[test]

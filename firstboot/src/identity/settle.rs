@@ -1,23 +1,43 @@
 //! Who are we? Pure: the site file and the facts decide.
 
+use std::net::Ipv4Addr;
+
 use anyhow::Result;
 
 use crate::facts::Facts;
 use crate::outcome::Class;
-use crate::site::{Place, Site};
+use crate::site::{Place, Site, values};
+
+/// What `cias agent` found out on the wire; it is on the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The candidates elected this machine.
+    Elected,
+    /// A Master gave it a place.
+    Offered {
+        /// The node's own address.
+        address: Ipv4Addr,
+        /// Its host name.
+        name: String,
+        /// Where the Master is reached.
+        master: Ipv4Addr,
+    },
+}
 
 /// What a server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
     /// It founds the cluster, and this is its place.
     Founder(Place),
+    /// It joins the cluster of the Master at that address, and this is its place.
+    Node(Place, Ipv4Addr),
     /// It has no place yet, for this reason.
     Waiting(String),
 }
 
-/// Settles who the machine of `facts` is. Only a pin in `role.founder` makes a founder: two servers that each believed
-/// to be first would found two clusters.
-pub fn settle(site: &Site, facts: &Facts) -> Result<Settled> {
+/// Settles who the machine of `facts` is: by the pin in `role.founder`, else by what was found out on the wire. Without
+/// either it waits: two servers that each believed to be first would found two clusters.
+pub fn settle(site: &Site, facts: &Facts, decision: Option<&Decision>) -> Result<Settled> {
     if facts.nics.is_empty() {
         let kernel = facts.hardware.kernel.as_deref().unwrap_or("unknown");
         return Err(Class::Failed.error(format!(
@@ -29,17 +49,52 @@ pub fn settle(site: &Site, facts: &Facts) -> Result<Settled> {
     if site.is_founder(&who) {
         return Ok(Settled::Founder(site.founder_place(machine)));
     }
-    let pin = match (&site.role.founder_mac, &site.role.founder_serial) {
-        (None, None) => "/etc/cias/site.toml pins no founder (role.founder)".to_owned(),
-        (mac, serial) => format!(
-            "/etc/cias/site.toml pins the founder by {}, and this server has {}",
-            [mac.as_deref(), serial.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" or "),
+    match (decision, pin(site)) {
+        (Some(Decision::Offered { address, name, master }), _) => {
+            Ok(Settled::Node(offered(site, *address, name)?, *master))
+        }
+        (Some(Decision::Elected), None) => Ok(Settled::Founder(site.founder_place(machine))),
+        // The pin came after the election: the file that a person wrote counts.
+        (_, Some(pinned)) => Ok(Settled::Waiting(format!(
+            "/etc/cias/site.toml pins the founder by {pinned}, and this server has {}: this server waits for a Master, and `cias agent` goes on \
+             looking for one; to make it the founder, set role.founder to one of its own and run `cias run`",
             who.macs.iter().chain(&who.serial).map(String::as_str).collect::<Vec<_>>().join(", ")
-        ),
+        ))),
+        (None, None) => Ok(Settled::Waiting(
+            "/etc/cias/site.toml pins no founder (role.founder): this server waits for a Master or an election, and `cias agent` goes on looking \
+             for them; to make it the founder, set role.founder to one of its own and run `cias run`"
+                .to_owned(),
+        )),
+    }
+}
+
+/// What `role.founder` says, if it says anything.
+fn pin(site: &Site) -> Option<String> {
+    let words: Vec<&str> = [&site.role.founder_mac, &site.role.founder_serial]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    (!words.is_empty()).then(|| words.join(" or "))
+}
+
+/// The place that a Master gave, if it is one of this site.
+fn offered(site: &Site, address: Ipv4Addr, name: &str) -> Result<Place> {
+    let net = &site.network;
+    let refuse = |found: String, wanted: String| {
+        Class::Refused.error(format!(
+            "a Master offered this server {found}, wanted {wanted}: compare /etc/cias/site.toml here and on the Master; after removing \
+             /var/lib/cias/agent.json and a reboot this server asks again"
+        ))
     };
-    Ok(Settled::Waiting(format!(
-        "{pin}: this server waits for a Master; to make it the founder, set role.founder to one of its own and run `cias run`"
-    )))
+    if !net.lan.holds(address) || [net.vip, net.gateway].contains(&address) {
+        return Err(refuse(
+            format!("the address {address}"),
+            "one in network.lan that is neither the gateway's nor network.vip".to_owned(),
+        ));
+    }
+    values::label(name).map_err(|wanted| refuse(format!("the name {name:?}"), wanted))?;
+    Ok(Place { address, fqdn: format!("{name}.{}", site.site.domain), name: name.to_owned() })
 }
 
 #[cfg(test)]
@@ -76,10 +131,11 @@ pub(in crate::identity) mod tests {
             (&by_serial, vec![mac], None, false),
             (&unpinned, vec![mac], Some("LAB-1"), false),
         ] {
-            let settled = settle(site, &facts(&macs, serial)).unwrap();
+            let settled = settle(site, &facts(&macs, serial), None).unwrap();
             assert_eq!(matches!(settled, Settled::Founder(_)), founder, "{settled:?}");
         }
-        let Settled::Waiting(reason) = settle(&by_serial, &facts(&[mac], Some("LAB-2"))).unwrap() else {
+        let Settled::Waiting(reason) = settle(&by_serial, &facts(&[mac], Some("LAB-2")), None).unwrap()
+        else {
             panic!("the wrong serial number made a founder");
         };
         assert!(reason.contains("by LAB-1, and this server has 52:54:00:00:00:01, LAB-2"), "{reason}");
@@ -87,7 +143,64 @@ pub(in crate::identity) mod tests {
 
     #[test]
     fn a_server_without_ports_is_an_error() {
-        let error = settle(&from_text(&example()).unwrap(), &facts(&[], None)).unwrap_err();
+        let error = settle(&from_text(&example()).unwrap(), &facts(&[], None), None).unwrap_err();
         assert!(error.to_string().contains("no physical Ethernet port"));
+    }
+
+    #[test]
+    fn a_decision_settles_a_server_unless_the_pin_says_otherwise() {
+        let unpinned = from_text(&example()).unwrap();
+        let pinned = |serial: &str| {
+            from_text(&(example() + "[role]\nfounder = { serial = \"" + serial + "\" }\n")).unwrap()
+        };
+        let offer = |address: [u8; 4], name: &str| Decision::Offered {
+            address: address.into(),
+            name: name.into(),
+            master: [10, 254, 0, 254].into(),
+        };
+        let good = offer([10, 254, 1, 7], "pve-a-1-7");
+        let table: [(&Site, Option<&Decision>, &str); 10] = [
+            (&unpinned, None, "waits: /etc/cias/site.toml pins no founder"),
+            (&unpinned, Some(&Decision::Elected), "founder 10.254.0.1 pve-rack-a-0-1.example.com"),
+            (&unpinned, Some(&good), "node 10.254.1.7 pve-a-1-7.example.com of 10.254.0.254"),
+            (&pinned("ME"), Some(&Decision::Elected), "founder 10.254.0.1 pve-rack-a-0-1.example.com"),
+            (&pinned("ME"), Some(&good), "founder 10.254.0.1 pve-rack-a-0-1.example.com"),
+            (
+                &pinned("OTHER"),
+                Some(&Decision::Elected),
+                "waits: /etc/cias/site.toml pins the founder by OTHER",
+            ),
+            (&pinned("OTHER"), Some(&good), "node 10.254.1.7 pve-a-1-7.example.com of 10.254.0.254"),
+            (
+                &unpinned,
+                Some(&offer([192, 0, 2, 1], "n")),
+                "refused: a Master offered this server the address",
+            ),
+            (
+                &unpinned,
+                Some(&offer([10, 254, 0, 254], "n")),
+                "refused: a Master offered this server the address",
+            ),
+            (
+                &unpinned,
+                Some(&offer([10, 254, 1, 7], "a b;c")),
+                "refused: a Master offered this server the name",
+            ),
+        ];
+        for (site, decision, wanted) in table {
+            let facts = facts(&["52:54:00:00:00:01"], Some("ME"));
+            let found = match settle(site, &facts, decision) {
+                Ok(Settled::Founder(place)) => format!("founder {} {}", place.address, place.fqdn),
+                Ok(Settled::Node(place, master)) => {
+                    format!("node {} {} of {master}", place.address, place.fqdn)
+                }
+                Ok(Settled::Waiting(reason)) => format!("waits: {reason}"),
+                Err(error) => {
+                    assert_eq!(Class::of(&error), Class::Refused);
+                    format!("refused: {error:#}")
+                }
+            };
+            assert!(found.starts_with(wanted), "{decision:?}: {found}");
+        }
     }
 }

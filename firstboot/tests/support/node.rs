@@ -53,6 +53,11 @@ impl Node {
         }
     }
 
+    /// Has the node's program found by its name, as on a machine.
+    pub fn finds_itself(&self) {
+        std::os::unix::fs::symlink(program(), self.commands.path().join("cias-firstboot")).unwrap();
+    }
+
     /// Runs `cias` on the node; it finds no command but the stand-ins. `CIAS_SHIPPED` names the released binary where
     /// that is to be tested (ci/old-target).
     pub fn cias(&self, args: &[&str], env: &[(&str, &str)]) -> Output {
@@ -61,8 +66,7 @@ impl Node {
 
     /// As [`Node::cias`], to be started.
     pub fn command(&self, args: &[&str], env: &[(&str, &str)]) -> Command {
-        let shipped = std::env::var_os("CIAS_SHIPPED");
-        let mut command = Command::new(shipped.unwrap_or(env!("CARGO_BIN_EXE_cias-firstboot").into()));
+        let mut command = Command::new(program());
         command
             .arg("--root")
             .arg(self.tree.path())
@@ -97,6 +101,10 @@ impl Node {
         });
         found
     }
+}
+
+fn program() -> std::ffi::OsString {
+    std::env::var_os("CIAS_SHIPPED").unwrap_or(env!("CARGO_BIN_EXE_cias-firstboot").into())
 }
 
 /// Takes out of a journal what it tells of runs that were cut short.

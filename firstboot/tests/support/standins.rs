@@ -3,13 +3,16 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-const COMMANDS: [(&str, &str); 4] = [
+const COMMANDS: [(&str, &str); 7] = [
     ("hostname", "read name < $ROOT/etc/hostname; echo $name > $ROOT/proc/sys/kernel/hostname"),
     (
         "update-rc.d",
         "for link in $ROOT/etc/rc2.d/K??$1; do test ! -L $link || /bin/mv $link $ROOT/etc/rc2.d/S20$1; done",
     ),
     ("udevadm", "true"),
+    ("ifdown", "true"),
+    ("ifup", "true"),
+    ("invoke-rc.d", "true"),
     ("ethtool", "echo 'Cannot read permanent address: Operation not supported' >&2; exit 71"),
 ];
 

@@ -67,6 +67,8 @@ pub fn package(lab: &Lab) -> Result<()> {
     lint(&root.join("tmp").join(own))?;
 
     let inside = Root(&root);
+    let inittab = ["-c", "grep -c . /etc/inittab; sha256sum </etc/inittab"];
+    let init_before = inside.run("sh", &inittab)?.stdout;
     let before = inside.traces()?;
     ensure!(before.is_empty(), "the base system has files of ours: {before}");
     let needed = debs.iter().filter(|name| NEEDED.iter().any(|start| name.starts_with(start)));
@@ -83,6 +85,9 @@ pub fn package(lab: &Lab) -> Result<()> {
     let links = ["-c", "ls /etc/rcS.d /etc/rc2.d | grep -o 'S[0-9]*cias.*' | sed 's/S[0-9]*//' | sort"];
     inside.says("sh", &links, "cias-identity\ncias-provision")?;
 
+    let entries = ["-c", "grep -c '^cias:2345:respawn:/usr/sbin/cias-firstboot agent$' /etc/inittab || true"];
+    inside.says("sh", &entries, "1")?;
+
     // What an administrator changed, and the site, outlive an upgrade and a removal.
     std::fs::write(root.join("etc/cias/site.toml"), "secret").context("writing a site")?;
     inside.run("sh", &["-c", "echo '# mine' >>/etc/init.d/cias-provision"])?;
@@ -93,10 +98,12 @@ pub fn package(lab: &Lab) -> Result<()> {
     inside.says("dpkg-query", &status, "install ok installed 9.9.9")?;
     inside.says("tail", &["-n", "1", "/etc/init.d/cias-provision"], "# mine")?;
     inside.says("sh", &links, "cias-identity\ncias-provision")?;
+    inside.says("sh", &entries, "1")?;
     inside.run("dpkg", &["-r", "cias-firstboot"])?;
     ensure!(!root.join("usr/sbin/cias-firstboot").exists(), "the program outlived its removal");
     inside.says("cat", &["/etc/cias/site.toml"], "secret")?;
     inside.run("dpkg", &["-P", "cias-firstboot"])?;
+    inside.says("sh", &inittab, init_before.trim())?;
     let left = inside.traces()?;
     ensure!(left.is_empty(), "a purge left: {left}");
     crate::base::remove(&root)

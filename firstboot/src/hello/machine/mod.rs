@@ -18,7 +18,7 @@ mod speak;
 
 use std::time::Duration;
 
-use crate::hello::frame::{Body, Frame, Hello, Offer, Refusal, Request};
+use crate::hello::frame::{Body, Frame, Hello, Offer, Refusal, Request, VERSION};
 use crate::hello::freshness::{Asked, ToEcho};
 use crate::hello::output::{Asking, Counters, Output};
 use crate::hello::peers::{Peer, Peers};
@@ -233,6 +233,11 @@ impl Machine {
                 out.push(Output::Twin);
             }
         }
+    }
+
+    /// The frame that tells a neighbour of another version what is spoken here.
+    pub fn versions(&mut self, now: Duration) -> Frame {
+        self.frame(Body::Versions(VERSION), now)
     }
 
     fn hear(&mut self, frame: &Frame, hello: &Hello, now: Duration, out: &mut Vec<Output>) {

@@ -1,0 +1,193 @@
+//! `cias agent`: the one long-running process of a node, which finds the others, is elected or gets a place, and runs `cias run`.
+//!
+//! What it decides is [`crate::hello`]'s; here are the wire, the clock and the files. [`memory`] is on the disk before anything follows from it,
+//! so that a kill at any instant loses nothing.
+
+mod arrive;
+mod errand;
+pub mod link;
+pub mod memory;
+pub mod port;
+pub mod published;
+mod standing;
+mod voice;
+mod work;
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::fcntl::{Flock, FlockArg};
+use sha2::{Digest, Sha256};
+
+use crate::facts::{Facts, minimum, report::Report};
+use crate::hello::frame::Codec;
+use crate::hello::machine::Me;
+use crate::hello::rank::Progress;
+use crate::hello::{Draw, MachineId, Nonce};
+use crate::interrupt::Interrupt;
+use crate::journal::{self, Role};
+use crate::log::Log;
+use crate::outcome::Class;
+use crate::runner::Host;
+use crate::system::Sysroot;
+use crate::{files, node};
+
+use voice::Voice;
+
+const LOG: &str = "/var/log/cias/agent.log";
+/// Whoever holds the lock on this file is the agent.
+const LOCK: &str = "/run/cias/agent.lock";
+
+/// How long init waits with the next try after an error.
+const PAUSE: Duration = Duration::from_mins(1);
+
+/// What `cias agent` was asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Where the files are; `/` but in tests.
+    pub root: Sysroot,
+    /// Divides all waits; 1 but in tests.
+    pub hurry: u32,
+}
+
+/// Runs until it is told to stop.
+pub fn run(request: &Request) -> Result<()> {
+    let root = &request.root;
+    if root.is_machine() && request.hurry != 1 {
+        return Err(Class::Refused.error(
+            "--hurry is for tests, which name another folder with --root: on a machine, shorter waits could make two founders",
+        ));
+    }
+    if root.is_machine() && !nix::unistd::geteuid().is_root() {
+        return Err(Class::Failed
+            .error("`cias agent` opens a raw socket and was not started by root: use su or sudo"));
+    }
+    let _lock = lock(root)?;
+    let path = root.path(LOG);
+    if let Some(folder) = path.parent() {
+        files::make_folder(folder, 0o755)?;
+    }
+    let log = Arc::new(Log::to_file(&path)?);
+    let interrupt = Interrupt::install()?;
+    let result = prepare(request, &log).and_then(|mut agent| agent.work(&interrupt));
+    if let Err(error) = &result {
+        log.note(&format!("error: {error:#}"));
+        if nix::unistd::getppid().as_raw() == 1 {
+            eprintln!("error: {error:#}");
+            pause(&interrupt);
+        }
+    }
+    result
+}
+
+/// Before init starts it anew: of what ends at once, init says "respawning too fast" and lets it be for minutes.
+fn pause(interrupt: &Interrupt) {
+    let (tell, told) = std::sync::mpsc::channel();
+    interrupt.stop().when_asked(move || {
+        let _ = tell.send(());
+    });
+    // Told to stop or not, it ends now.
+    let _ = told.recv_timeout(PAUSE);
+}
+
+fn prepare<'a>(request: &'a Request, log: &'a Arc<Log>) -> Result<work::Agent<'a>> {
+    let root = &request.root;
+    let voice = Voice::new(root, log);
+    let host = Host::new(|line| log.note(line));
+    let site = node::load_site(root)?;
+    let (facts, misses) = match Report::gather(root, &host) {
+        Ok(report) => (report.facts, report.below_minimum),
+        Err(error) => {
+            voice.say(&format!(
+                "warning: the disks cannot be listed, so the system disk counts as missing: {error:#}"
+            ));
+            let facts = Facts::gather(root, &host);
+            let misses = minimum::misses(&facts.hardware, None);
+            (facts, misses)
+        }
+    };
+    let who = facts.who();
+    let id = MachineId::of(&who.macs).ok_or_else(|| {
+        Class::Failed.error("found no physical Ethernet port in /sys/class/net, wanted at least one: look whether the kernel has a driver for it")
+    })?;
+    let standing = standing::standing(&site, &who, &misses)?;
+    let mut memory = memory::open(root, &who, |sentence| voice.say(sentence))?;
+    let state = journal::read(root)?.unwrap_or_default();
+    let role = state.place.as_ref().and(state.role);
+    if role == Some(Role::Founder) {
+        // It may have formatted disks under that name, whatever became of the agent's own file.
+        memory.progress = memory.progress.max(Progress::Settled);
+    }
+    let me = Me {
+        id,
+        may_found: standing.may_found,
+        priority: standing.priority,
+        progress: memory.progress,
+        who,
+        release: facts.hardware.pve_version.unwrap_or_default(),
+    };
+    let has_place = memory.offer.is_some() || role == Some(Role::Node);
+    let parts = work::Parts {
+        codec: Codec::new(&site.secrets.key)?,
+        draw: nonces()?,
+        is_pinned: site.is_founder(&me.who),
+        obstacles: standing.obstacles,
+        has_place,
+    };
+    work::Agent::new(root, request.hurry, voice, log.clone(), me, memory, parts)
+}
+
+/// One agent at a time: two would speak under one name.
+fn lock(root: &Sysroot) -> Result<Flock<File>> {
+    files::make_folder(&root.path(published::FOLDER), 0o755)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(root.path(LOCK))
+        .with_context(|| format!("opening {LOCK}"))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
+        if error == nix::errno::Errno::EWOULDBLOCK {
+            Class::TryLater.error(format!(
+                "the agent of this node runs already (it holds {LOCK}): `cias status` shows what it says"
+            ))
+        } else {
+            anyhow::Error::new(error).context(format!("locking {LOCK}"))
+        }
+    })
+}
+
+/// Numbers that nobody can tell beforehand and that do not repeat, from one secret that the kernel draws: reading it cannot fail later.
+fn nonces() -> Result<Draw> {
+    let mut secret = [0; 32];
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut secret))
+        .context("reading /dev/urandom")?;
+    let mut count = 0_u64;
+    Ok(Box::new(move || {
+        count += 1;
+        let digest = Sha256::new().chain_update(secret).chain_update(count.to_be_bytes()).finalize();
+        Nonce(digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nonces_do_not_repeat_nor_follow_from_each_other() {
+        let (mut one, mut two) = (nonces().unwrap(), nonces().unwrap());
+        let drawn: std::collections::HashSet<Nonce> = (0..1000).flat_map(|_| [one(), two()]).collect();
+        assert_eq!(drawn.len(), 2000);
+    }
+
+    #[test]
+    fn a_machine_is_not_hurried() {
+        let error = run(&Request { root: Sysroot::default(), hurry: 10 }).unwrap_err();
+        assert_eq!(Class::of(&error), Class::Refused);
+    }
+}

@@ -1,0 +1,151 @@
+//! What follows from what the machine concluded: frames, files, `cias run`.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::super::arrive::Ended;
+use super::super::errand::Errand;
+use super::super::memory::Kept;
+use super::Agent;
+use crate::hello::frame::Refusal;
+use crate::hello::output::Output;
+use crate::hello::rank::{Phase, Progress};
+use crate::journal;
+use crate::status::{Overall, Status};
+
+/// When `cias run` is tried again that found it too early.
+const AGAIN: Duration = Duration::from_secs(30);
+
+impl Agent<'_> {
+    pub(super) fn carry_out(&mut self, out: Vec<Output>, now: Duration) -> Result<()> {
+        for output in out {
+            match output {
+                Output::Send(frame) => self.send(&frame)?,
+                Output::Phase(phase) => {
+                    self.voice.say(&format!("is now {}", phase.name()));
+                    self.publish(true);
+                }
+                Output::Elected => {
+                    self.memory.elected = true;
+                    self.memory.progress = self.memory.progress.max(Progress::Settled);
+                    self.voice.say("this machine founds the cluster");
+                    self.remember()?;
+                }
+                Output::Yielded(other) => {
+                    self.memory.elected = false;
+                    self.memory.progress = Progress::Nothing;
+                    self.voice.say(&format!("yields to {other}; nothing was begun here"));
+                    self.remember()?;
+                }
+                Output::Stopped(other) => {
+                    self.voice.say(&format!(
+                        "STOPPED: this machine has begun to found a cluster and {other} leads one already; which of them is to go on must be decided by \
+                         a person: install this server anew to have it join the other"
+                    ));
+                    if let Some(errand) = &self.errand {
+                        errand.stop();
+                    }
+                    self.again = None;
+                }
+                Output::Rival(other) => {
+                    self.voice.say(&format!("another founder or Master is there: {other}"));
+                    self.shown.rivals.push(other.to_string());
+                }
+                Output::Asked(asking) => {
+                    let reason =
+                        "this Master does not hand out places: its version of cias cannot".to_owned();
+                    let refusal = Refusal { to: asking.from, echo: asking.nonce, reason };
+                    let frame = self.machine.refuse(refusal, now);
+                    self.send(&frame)?;
+                }
+                Output::Offered(offer) => {
+                    self.memory.offer = Some(Kept::from(&offer));
+                    self.voice.say(&format!(
+                        "the Master at {} gave this server {} as {}",
+                        offer.master, offer.address, offer.name
+                    ));
+                    self.remember()?;
+                }
+                Output::Refused(reason) => {
+                    self.voice.say(&format!("a Master refused this server: {reason}"));
+                    self.shown.refused = Some(crate::site::visible(&reason));
+                }
+                Output::Twin => {
+                    if !self.shown.twin {
+                        self.voice.say("another machine says to be this one: two network ports have the same address, or a recorded frame is played back");
+                    }
+                    self.shown.twin = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what must not be forgotten, and only then begins what follows from it. A disk that takes nothing is tried again.
+    pub(super) fn remember(&mut self) -> Result<()> {
+        match self.memory.write(self.root) {
+            Ok(()) => {
+                self.unwritten = None;
+                self.machine.set_progress(self.memory.progress);
+                self.begin()
+            }
+            Err(error) => {
+                let reason = format!("{error:#}");
+                if self.unwritten.as_ref() != Some(&reason) {
+                    self.voice.say(&format!(
+                        "nothing is begun before it can be remembered, and that failed: {reason}"
+                    ));
+                }
+                self.unwritten = Some(reason);
+                Ok(())
+            }
+        }
+    }
+
+    /// Follows the decision, if there is one and something to do.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        self.again = None;
+        let is_decided = self.is_pinned || self.memory.decision().is_some();
+        let is_stopped = self.machine.rank().phase == Phase::Stopped;
+        if is_decided && !is_stopped && self.errand.is_none() && self.state()?.state != Overall::Done {
+            self.voice.say("runs `cias run`");
+            let wake = self.wake.try_clone().context("copying a socket")?;
+            self.errand = Some(Errand::start(self.root, &self.log, wake));
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> Result<Status> {
+        Ok(Status::of(&journal::read(self.root)?.unwrap_or_default(), false))
+    }
+
+    pub(super) fn end_errand(&mut self) -> Result<()> {
+        let Some(ended) = self.errand.as_ref().and_then(Errand::ended) else { return Ok(()) };
+        self.errand = None;
+        let sentence = match ended {
+            Ended::Done => {
+                let status = self.state()?;
+                format!(
+                    "this node is {} with {}",
+                    status.fqdn.unwrap_or_default(),
+                    status.address.map(|address| address.to_string()).unwrap_or_default()
+                )
+            }
+            Ended::TryLater(reason) => {
+                let stopped = self.machine.rank().phase == Phase::Stopped;
+                self.again = (!stopped).then(|| self.clock.elapsed() + AGAIN / self.hurry);
+                format!("`cias run` waits and is tried again: {reason}")
+            }
+            Ended::Failed(reason) => format!(
+                "`cias run` failed, and goes on once that is put right and it is started again: {reason}"
+            ),
+        };
+        if self.shown.run.as_ref() != Some(&sentence) {
+            self.voice.say(&sentence);
+        }
+        self.shown.run = Some(sentence);
+        self.publish(true);
+        Ok(())
+    }
+}

@@ -1,0 +1,412 @@
+//! Drives `cias agent` on a wire of network namespaces: several machines, another site, an attacker, a kill, a pulled cable.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+#[path = "support/node.rs"]
+mod node;
+#[path = "support/tree.rs"]
+mod tree;
+#[path = "support/wire.rs"]
+mod wire;
+
+use std::net::Ipv4Addr;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::{Duration, Instant};
+
+use cias_firstboot::hello::frame::{Body, Codec, Frame, Offer};
+use cias_firstboot::hello::machine::{Machine, Me};
+use cias_firstboot::hello::output::Output;
+use cias_firstboot::hello::rank::Progress;
+use cias_firstboot::hello::timing::Timing;
+use cias_firstboot::hello::{MachineId, Nonce};
+use cias_firstboot::region::keyed_hash;
+use cias_firstboot::site::Who;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use node::Node;
+use serde_json::Value;
+use wire::{HURRY, Space, Tap, Wire, wait};
+
+/// As in the test's site file.
+const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+
+/// A machine on the wire.
+struct Server {
+    node: Node,
+    space: Space,
+    agent: Option<Pid>,
+}
+
+impl Server {
+    /// The machine with this number, with `more` at the end of its site file.
+    fn new(wire: &mut Wire, number: u8, more: &str) -> Self {
+        let node = Node::new("fresh-node", more);
+        std::fs::write(node.path("sys/class/net/eth0/address"), mac(number)).unwrap();
+        std::fs::write(node.path("sys/class/net/eth1/address"), mac(number + 100)).unwrap();
+        std::fs::write(node.path("sys/class/dmi/id/product_serial"), format!("LAB-{number}")).unwrap();
+        symlink("/sys/class/net/bond0", node.path("sys/class/net/bond0")).unwrap();
+        node.finds_itself();
+        let mut server = Self { node, space: Space::new(), agent: None };
+        server.plug(wire);
+        server.start();
+        server
+    }
+
+    fn plug(&mut self, wire: &mut Wire) {
+        wire.plug(self.space.id(), "bond0");
+        self.space.run("ip link set bond0 up");
+    }
+
+    fn start(&mut self) {
+        let command = self.node.command(&["agent", "--hurry", &HURRY.to_string()], &[]);
+        let words: Vec<_> = std::iter::once(command.get_program())
+            .chain(command.get_args())
+            .map(|word| word.to_str().unwrap())
+            .collect();
+        let env: Vec<String> = command
+            .get_envs()
+            .filter_map(|(name, value)| Some(format!("{}={}", name.to_str()?, value?.to_str()?)))
+            .collect();
+        let line = format!(
+            "/usr/bin/env -i {} {} 2>{}",
+            env.join(" "),
+            words.join(" "),
+            self.node.path("stderr").display()
+        );
+        self.agent = Some(self.space.start(&line));
+    }
+
+    fn kill(&mut self, signal: Signal) -> i32 {
+        let pid = self.agent.take().unwrap();
+        kill(pid, signal).unwrap();
+        self.space.reap(pid)
+    }
+
+    fn published(&self) -> Value {
+        serde_json::from_str(&self.node.read("run/cias/agent.json")).unwrap_or_default()
+    }
+
+    fn waits_for(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let tell = || {
+            let logs = ["stderr", "var/log/cias/firstboot.log"].map(|path| self.node.read(path)).join("\n");
+            format!("{what}: {:#}\n{logs}", self.published())
+        };
+        wire::wait_telling(tell, || Some(self.published()).filter(&holds))
+    }
+
+    fn waits_for_phase(&self, phase: &str) -> Value {
+        self.waits_for(phase, |published| published["phase"] == phase)
+    }
+
+    fn waits_until_settled(&self) -> Value {
+        self.waits_for("cias run", |published| {
+            published["run"].as_str().is_some_and(|run| run.starts_with("this node is"))
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.agent.is_some() {
+            self.kill(Signal::SIGKILL);
+        }
+    }
+}
+
+fn mac(number: u8) -> String {
+    format!("52:54:00:00:01:{number:02x}")
+}
+
+fn priority(priority: u8) -> String {
+    format!("[role]\npriority = {priority}\n")
+}
+
+#[test]
+fn of_three_the_one_with_the_highest_priority_founds_and_is_settled() {
+    if !wire::allowed() {
+        return;
+    }
+    let mut wire = Wire::new();
+    let servers = [10, 60, 30].map(|value| Server::new(&mut wire, value, &priority(value)));
+    let founder = servers[1].waits_until_settled();
+    assert_eq!(
+        (&founder["phase"], &founder["role"], &founder["heard"]),
+        (&"founder".into(), &"founder".into(), &2.into())
+    );
+    for other in [&servers[0], &servers[2]] {
+        let found = other.waits_for("the leader", |published| published["leader"]["id"] == founder["id"]);
+        assert_eq!((&found["phase"], &found["role"]), (&"candidate".into(), &"waiting".into()));
+        assert_eq!(found["leader"]["priority"], 60);
+        assert!(!other.node.path("var/lib/cias/agent.json").exists());
+        assert!(!other.node.path("var/lib/cias/journal.json").exists(), "nothing was decided here");
+    }
+    let node = &servers[1].node;
+    let memory: Value = serde_json::from_str(&node.read("var/lib/cias/agent.json")).unwrap();
+    assert_eq!((&memory["elected"], &memory["progress"]), (&true.into(), &"settled".into()));
+    let mode = |path: &str| std::fs::metadata(node.path(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("var/lib/cias/agent.json"), mode("run/cias/agent.json")), (0o600, 0o644));
+    assert_eq!(node.read("etc/hostname"), "pve-rack-a-0-1\n");
+    let calls = node.read("calls");
+    let started: Vec<_> =
+        calls.lines().filter(|line| line.starts_with("if") || line.starts_with("invoke")).collect();
+    assert_eq!(
+        started,
+        ["ifdown vmbr0", "ifup vmbr0", "invoke-rc.d pve-cluster start", "invoke-rc.d pveproxy start"]
+    );
+    let status: Value = serde_json::from_str(&node.wants(0, &["status", "--json"]).0).unwrap();
+    assert_eq!((&status["state"], &status["agent"]["running"]), (&"done".into(), &true.into()));
+    assert!(node.wants(0, &["status"]).0.contains("agent: founder (founder, priority 60) on bond0, hears 2"));
+    assert!(node.wants(6, &["agent", "--hurry", "2"]).1.contains("runs already"), "one at a time");
+}
+
+#[test]
+fn a_killed_founder_goes_on_from_its_file() {
+    if !wire::allowed() {
+        return;
+    }
+    let mut wire = Wire::new();
+    let mut server = Server::new(&mut wire, 1, "");
+    let first = server.waits_until_settled();
+    server.kill(Signal::SIGKILL);
+    assert!(server.node.wants(0, &["status"]).0.contains("agent: not running; process"));
+    let before = server.node.read("var/lib/cias/agent.json");
+    server.start();
+    let again = server.waits_for("a founder", |published| {
+        published["pid"] != first["pid"] && published["phase"] == "founder"
+    });
+    assert_eq!(again["id"], first["id"]);
+    assert_eq!(server.node.read("var/lib/cias/agent.json"), before);
+    assert_eq!(server.kill(Signal::SIGTERM), 0);
+    assert!(server.node.read("var/log/cias/agent.log").contains("agent: ends, because it was told to"));
+}
+
+#[test]
+fn nothing_is_begun_before_it_can_be_remembered() {
+    if !wire::allowed() {
+        return;
+    }
+    let mut wire = Wire::new();
+    let server = Server::new(&mut wire, 1, "");
+    server.waits_for_phase("listening");
+    // In place of a disk that takes nothing.
+    let taken = server.node.path("var/lib/cias/agent.json");
+    std::fs::create_dir(&taken).unwrap();
+    server.waits_for_phase("founder");
+    wait("the complaint", || {
+        server
+            .node
+            .read("var/log/cias/agent.log")
+            .contains("nothing is begun before it can be remembered")
+            .then_some(())
+    });
+    assert_eq!(server.published()["run"], Value::Null);
+    assert_eq!(server.node.read("etc/hostname"), "proxmox\n");
+    std::fs::remove_dir(&taken).unwrap();
+    server.waits_until_settled();
+    assert_eq!(server.node.read("etc/hostname"), "pve-rack-a-0-1\n");
+}
+
+#[test]
+fn two_sites_on_one_wire_count_and_ignore_each_other() {
+    if !wire::allowed() {
+        return;
+    }
+    let mut wire = Wire::new();
+    let ours = Server::new(&mut wire, 1, "");
+    let mut theirs = Server::new(&mut wire, 2, "");
+    theirs.kill(Signal::SIGKILL);
+    let site = theirs.node.read("etc/cias/site.toml").replace(KEY, &"a5".repeat(32));
+    std::fs::write(theirs.node.path("etc/cias/site.toml"), site).unwrap();
+    theirs.start();
+    for server in [&ours, &theirs] {
+        let found = server.waits_for("its own founding and the other's frames", |published| {
+            published["phase"] == "founder" && published["dropped"]["foreign"].as_u64() > Some(0)
+        });
+        assert_eq!((&found["heard"], &found["rivals"]), (&0.into(), &Value::Array(vec![])));
+    }
+}
+
+/// A frame of the site as a version that does not exist yet would send it.
+fn of_version(version: u8, frame: &[u8]) -> Vec<u8> {
+    let mut bytes = frame[..frame.len() - 32].to_vec();
+    bytes[4] = version;
+    let seal = keyed_hash(KEY, "cias hello frame", &bytes).unwrap();
+    [bytes, seal.to_vec()].concat()
+}
+
+#[test]
+fn an_attacker_changes_nothing_and_is_counted() {
+    if !wire::allowed() {
+        return;
+    }
+    let mut wire = Wire::new();
+    let tap = Tap::new(&mut wire);
+    let server = Server::new(&mut wire, 1, "");
+    let codec = Codec::new(KEY).unwrap();
+    let (recorded, frame) =
+        wait("a frame", || tap.hear().and_then(|bytes| Some((bytes.clone(), codec.decode(&bytes).ok()?))));
+    let length = usize::from(u16::from_be_bytes([recorded[6], recorded[7]]));
+    let recorded = &recorded[..length];
+    let offer = Offer {
+        to: frame.from,
+        echo: Nonce(1),
+        address: [10, 254, 1, 9].into(),
+        name: "stolen".into(),
+        master: [10, 254, 0, 9].into(),
+        host_key: "k".into(),
+        time: 0,
+    };
+    let offer = Frame { from: MachineId([9; 16]), nonce: Nonce(2), body: Body::Offer(offer) };
+    let foreign = Codec::new(&"a5".repeat(32)).unwrap().encode(&offer).unwrap();
+    let mut forged = recorded.to_vec();
+    forged[50] ^= 1;
+    let attacks = [
+        b"no frame at all".to_vec(),
+        vec![0xff; 1500],
+        recorded[..length - 1].to_vec(),
+        forged,
+        recorded.to_vec(),
+        foreign,
+        of_version(2, recorded),
+        codec.encode(&offer).unwrap(),
+    ];
+    let mut answers = 0;
+    let found = wait("the election in spite of all", || {
+        for attack in &attacks {
+            tap.send(attack);
+        }
+        while let Some(bytes) = tap.hear() {
+            answers += usize::from(codec.decode(&bytes).is_ok_and(|frame| frame.body == Body::Versions(1)));
+        }
+        let published = server.published();
+        (published["phase"] == "founder").then_some(published)
+    });
+    for kind in ["malformed", "foreign", "forged", "version", "stale", "twins"] {
+        assert!(found["dropped"][kind].as_u64() > Some(0), "{kind}: {found:#}");
+    }
+    assert_eq!(found["heard"], 0, "{found:#}");
+    assert_eq!(found["twin"], true);
+    assert!((1..60).contains(&answers), "{answers} answers to frames of another version");
+    let settled = server.waits_until_settled();
+    assert_eq!(settled["role"], "founder");
+    assert_eq!(server.node.read("etc/hostname"), "pve-rack-a-0-1\n");
+}
+
+#[test]
+fn a_port_that_goes_away_and_comes_back_is_opened_again() {
+    if !wire::allowed() {
+        return;
+    }
+    let mut wire = Wire::new();
+    let mut server = Server::new(&mut wire, 1, "");
+    server.waits_for("its port", |published| published["port"] == "bond0" && published["carrier"] == true);
+    server.space.run("ip link set bond0 down");
+    let down = server.waits_for("the port is down", |published| published["port"].is_null());
+    assert!(down["silent"].as_str().unwrap().starts_with("bond0 is down"), "{down:#}");
+    server.space.run("ip link del bond0");
+    server.waits_for("no port", |published| {
+        published["silent"].as_str().is_some_and(|reason| reason.starts_with("there is no bond0 yet"))
+    });
+    server.plug(&mut wire);
+    server.waits_for_phase("founder");
+}
+
+#[test]
+fn where_nobody_may_found_each_miss_is_named() {
+    if !wire::allowed() {
+        return;
+    }
+    let mut wire = Wire::new();
+    let mut server = Server::new(&mut wire, 1, "");
+    server.kill(Signal::SIGKILL);
+    std::fs::write(server.node.path("proc/meminfo"), "MemTotal: 2048000 kB\n").unwrap();
+    server.start();
+    let found = server
+        .waits_for("hopelessness", |published| !published["hopeless"].as_array().is_none_or(Vec::is_empty));
+    assert_eq!((&found["phase"], &found["priority"]), (&"candidate".into(), &0.into()));
+    assert_eq!(found["hopeless"][0], "the memory is 2.0 GB, wanted 8 GB");
+    assert!(
+        server.node.read("stderr").contains("nobody here may found a cluster"),
+        "{}",
+        server.node.read("stderr")
+    );
+}
+
+#[test]
+fn without_a_site_file_it_does_not_begin() {
+    let node = Node::new("fresh-node", "");
+    std::fs::remove_file(node.path("etc/cias/site.toml")).unwrap();
+    assert!(node.wants(3, &["agent"]).1.contains("/etc/cias/site.toml is missing"));
+    assert!(!node.path("run/cias/agent.json").exists());
+    node.wants(2, &["agent", "--hurry", "0"]);
+}
+
+/// A Master on the wire that gives one place, until `done` holds.
+fn serve(tap: &Tap, address: Ipv4Addr, done: impl Fn() -> bool) {
+    let codec = Codec::new(KEY).unwrap();
+    let me = Me {
+        id: MachineId([7; 16]),
+        may_found: true,
+        priority: 50,
+        progress: Progress::Founded,
+        who: Who::default(),
+        release: "3.2".into(),
+    };
+    let mut count = 0;
+    let draw = Box::new(move || {
+        count += 1;
+        Nonce(count)
+    });
+    let clock = Instant::now();
+    let mut master = Machine::new(me, Timing::default().hurried(HURRY), draw, 1, Duration::ZERO);
+    master.set_carrier(true, Duration::ZERO);
+    master.set_member(true, Duration::ZERO);
+    wait("a node that takes its place", || {
+        let mut out = master.tick(clock.elapsed());
+        if let Some(frame) = tap.hear().and_then(|bytes| codec.decode(&bytes).ok()) {
+            out.extend(master.receive(&frame, clock.elapsed()));
+        }
+        for output in out {
+            match output {
+                Output::Send(frame) => tap.send(&codec.encode(&frame).unwrap()),
+                Output::Asked(asking) => {
+                    assert_eq!(asking.request.who.serial.as_deref(), Some("LAB-1"));
+                    let offer = Offer {
+                        to: asking.from,
+                        echo: asking.nonce,
+                        address,
+                        name: "pve-rack-a-1-7".into(),
+                        master: [10, 254, 0, 254].into(),
+                        host_key: "ecdsa-sha2-nistp256 AAAA".into(),
+                        time: 0,
+                    };
+                    let frame = master.offer(offer, clock.elapsed());
+                    tap.send(&codec.encode(&frame).unwrap());
+                }
+                _ => {}
+            }
+        }
+        done().then_some(())
+    });
+}
+
+#[test]
+fn a_server_takes_the_place_that_a_master_gives_and_keeps_it() {
+    if !wire::allowed() {
+        return;
+    }
+    let mut wire = Wire::new();
+    let tap = Tap::new(&mut wire);
+    let mut server = Server::new(&mut wire, 1, "");
+    serve(&tap, [10, 254, 1, 7].into(), || server.published()["phase"] == "offered");
+    server.waits_until_settled();
+    assert_eq!(server.node.read("etc/hostname"), "pve-rack-a-1-7\n");
+    assert!(server.node.read("etc/hosts").contains("10.254.0.254 cias-pve-master\n"));
+    let (plan, _) = server.node.wants(0, &["plan"]);
+    assert!(plan.starts_with("node: pve-rack-a-1-7.example.com, 10.254.1.7\n"), "{plan}");
+    server.kill(Signal::SIGKILL);
+    server.start();
+    let pid = server.agent.unwrap().as_raw();
+    let again = server
+        .waits_for("the same place", |published| published["pid"] == pid && published["phase"] == "offered");
+    assert_eq!(again["role"], "node");
+}
