@@ -74,6 +74,31 @@ fn of_three_the_one_with_the_highest_priority_founds_and_is_settled() {
 }
 
 #[test]
+fn a_pinned_founder_announces_itself_and_nothing_else_is_done_there() {
+    if !wire::allowed() {
+        return;
+    }
+    let mut wire = Wire::new();
+    let pin = "[role]\nfounder = { serial = \"LAB-2\" }\npriority = 90\n";
+    let other = Server::new(&mut wire, 1, pin);
+    let mut founder = Server::new(&mut wire, 2, pin);
+    founder.kill(Signal::SIGKILL);
+    founder.node.wants(0, &["run"]);
+    let calls = founder.node.read("calls");
+    founder.start();
+    let found = founder.waits_for_phase("founder");
+    assert_eq!(
+        (&found["priority"], &found["role"], &found["run"]),
+        (&101.into(), &"founder".into(), &Value::Null)
+    );
+    let waiting = other.waits_for("its leader", |published| published["leader"]["id"] == found["id"]);
+    assert_eq!((&waiting["phase"], &waiting["leader"]["priority"]), (&"candidate".into(), &101.into()));
+    let more = founder.node.read("calls").replace(&calls, "");
+    let reads = ["ethtool -P ", "udevadm info "];
+    assert!(more.lines().all(|line| reads.iter().any(|start| line.starts_with(start))), "{more}");
+}
+
+#[test]
 fn a_killed_founder_goes_on_from_its_file() {
     if !wire::allowed() {
         return;
