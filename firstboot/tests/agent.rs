@@ -3,13 +3,15 @@
 
 #[path = "support/node.rs"]
 mod node;
+#[path = "support/server.rs"]
+mod server;
 #[path = "support/tree.rs"]
 mod tree;
 #[path = "support/wire.rs"]
 mod wire;
 
 use std::net::Ipv4Addr;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use cias_firstboot::hello::frame::{Body, Codec, Frame, Offer};
@@ -20,101 +22,14 @@ use cias_firstboot::hello::timing::Timing;
 use cias_firstboot::hello::{MachineId, Nonce};
 use cias_firstboot::region::keyed_hash;
 use cias_firstboot::site::Who;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use node::Node;
 use serde_json::Value;
-use wire::{HURRY, Space, Tap, Wire, wait};
+use server::Server;
+use wire::{HURRY, Tap, Wire, wait};
 
 /// As in the test's site file.
 const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
-
-/// A machine on the wire.
-struct Server {
-    node: Node,
-    space: Space,
-    agent: Option<Pid>,
-}
-
-impl Server {
-    /// The machine with this number, with `more` at the end of its site file.
-    fn new(wire: &mut Wire, number: u8, more: &str) -> Self {
-        let node = Node::new("fresh-node", more);
-        std::fs::write(node.path("sys/class/net/eth0/address"), mac(number)).unwrap();
-        std::fs::write(node.path("sys/class/net/eth1/address"), mac(number + 100)).unwrap();
-        std::fs::write(node.path("sys/class/dmi/id/product_serial"), format!("LAB-{number}")).unwrap();
-        symlink("/sys/class/net/bond0", node.path("sys/class/net/bond0")).unwrap();
-        node.finds_itself();
-        let mut server = Self { node, space: Space::new(), agent: None };
-        server.plug(wire);
-        server.start();
-        server
-    }
-
-    fn plug(&mut self, wire: &mut Wire) {
-        wire.plug(self.space.id(), "bond0");
-        self.space.run("ip link set bond0 up");
-    }
-
-    fn start(&mut self) {
-        let command = self.node.command(&["agent", "--hurry", &HURRY.to_string()], &[]);
-        let words: Vec<_> = std::iter::once(command.get_program())
-            .chain(command.get_args())
-            .map(|word| word.to_str().unwrap())
-            .collect();
-        let env: Vec<String> = command
-            .get_envs()
-            .filter_map(|(name, value)| Some(format!("{}={}", name.to_str()?, value?.to_str()?)))
-            .collect();
-        let line = format!(
-            "/usr/bin/env -i {} {} 2>{}",
-            env.join(" "),
-            words.join(" "),
-            self.node.path("stderr").display()
-        );
-        self.agent = Some(self.space.start(&line));
-    }
-
-    fn kill(&mut self, signal: Signal) -> i32 {
-        let pid = self.agent.take().unwrap();
-        kill(pid, signal).unwrap();
-        self.space.reap(pid)
-    }
-
-    fn published(&self) -> Value {
-        serde_json::from_str(&self.node.read("run/cias/agent.json")).unwrap_or_default()
-    }
-
-    fn waits_for(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        let tell = || {
-            let logs = ["stderr", "var/log/cias/firstboot.log"].map(|path| self.node.read(path)).join("\n");
-            format!("{what}: {:#}\n{logs}", self.published())
-        };
-        wire::wait_telling(tell, || Some(self.published()).filter(&holds))
-    }
-
-    fn waits_for_phase(&self, phase: &str) -> Value {
-        self.waits_for(phase, |published| published["phase"] == phase)
-    }
-
-    fn waits_until_settled(&self) -> Value {
-        self.waits_for("cias run", |published| {
-            published["run"].as_str().is_some_and(|run| run.starts_with("this node is"))
-        })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if self.agent.is_some() {
-            self.kill(Signal::SIGKILL);
-        }
-    }
-}
-
-fn mac(number: u8) -> String {
-    format!("52:54:00:00:01:{number:02x}")
-}
 
 fn priority(priority: u8) -> String {
     format!("[role]\npriority = {priority}\n")
@@ -156,6 +71,31 @@ fn of_three_the_one_with_the_highest_priority_founds_and_is_settled() {
     assert_eq!((&status["state"], &status["agent"]["running"]), (&"done".into(), &true.into()));
     assert!(node.wants(0, &["status"]).0.contains("agent: founder (founder, priority 60) on bond0, hears 2"));
     assert!(node.wants(6, &["agent", "--hurry", "2"]).1.contains("runs already"), "one at a time");
+}
+
+#[test]
+fn a_pinned_founder_announces_itself_and_nothing_else_is_done_there() {
+    if !wire::allowed() {
+        return;
+    }
+    let mut wire = Wire::new();
+    let pin = "[role]\nfounder = { serial = \"LAB-2\" }\npriority = 90\n";
+    let other = Server::new(&mut wire, 1, pin);
+    let mut founder = Server::new(&mut wire, 2, pin);
+    founder.kill(Signal::SIGKILL);
+    founder.node.wants(0, &["run"]);
+    let calls = founder.node.read("calls");
+    founder.start();
+    let found = founder.waits_for_phase("founder");
+    assert_eq!(
+        (&found["priority"], &found["role"], &found["run"]),
+        (&101.into(), &"founder".into(), &Value::Null)
+    );
+    let waiting = other.waits_for("its leader", |published| published["leader"]["id"] == found["id"]);
+    assert_eq!((&waiting["phase"], &waiting["leader"]["priority"]), (&"candidate".into(), &101.into()));
+    let more = founder.node.read("calls").replace(&calls, "");
+    let reads = ["ethtool -P ", "udevadm info "];
+    assert!(more.lines().all(|line| reads.iter().any(|start| line.starts_with(start))), "{more}");
 }
 
 #[test]
@@ -308,6 +248,25 @@ fn a_port_that_goes_away_and_comes_back_is_opened_again() {
     });
     server.plug(&mut wire);
     server.waits_for_phase("founder");
+}
+
+#[test]
+fn once_the_bridge_has_the_bond_it_is_spoken_on() {
+    if !wire::allowed() {
+        return;
+    }
+    let mut wire = Wire::new();
+    let mut server = Server::new(&mut wire, 1, "");
+    server.waits_for("its port", |published| published["port"] == "bond0");
+    server.space.run("ip link add vmbr0 type bridge forward_delay 0 && ip link set bond0 master vmbr0 && ip link set vmbr0 up");
+    server.waits_for("the bridge", |published| published["port"] == "vmbr0" && published["carrier"] == true);
+    let tap = Tap::new(&mut wire);
+    let codec = Codec::new(KEY).unwrap();
+    wait("a frame through the bridge, both ways", || {
+        tap.send(b"no frame at all");
+        let heard = tap.hear().is_some_and(|bytes| codec.decode(&bytes).is_ok());
+        (heard && server.published()["dropped"]["malformed"].as_u64() > Some(0)).then_some(())
+    });
 }
 
 #[test]
