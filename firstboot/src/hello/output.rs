@@ -47,7 +47,8 @@ pub struct Asking {
 pub struct Counters {
     /// Own frames that came back.
     pub own: u64,
-    /// Offers, refusals and requests that echo no number of the last moment: recorded ones, or late.
+    /// Offers, refusals, requests and frames under this machine's name that echo no number of the last moment: recorded
+    /// ones, or late.
     pub stale: u64,
     /// Frames of another machine under this one's name.
     pub twins: u64,

@@ -225,13 +225,18 @@ impl Machine {
             self.counters.own += 1;
             return;
         }
-        let Body::Hello(hello) = &frame.body else { return };
+        let Body::Hello(hello) = &frame.body else {
+            self.counters.stale += 1;
+            return;
+        };
         self.echoes.heard(frame.from, frame.nonce, MANY);
         if self.asked.proves(&hello.echoes, now, self.timing.fresh) {
             self.counters.twins += 1;
             if self.counters.twins == 1 {
                 out.push(Output::Twin);
             }
+        } else {
+            self.counters.stale += 1;
         }
     }
 
