@@ -224,7 +224,11 @@ fn an_attacker_changes_nothing_and_is_counted() {
         assert!(found["dropped"][kind].as_u64() > Some(0), "{kind}: {found:#}");
     }
     assert_eq!(found["heard"], 0, "{found:#}");
-    assert_eq!((&found["twin"], &found["dropped"]["twins"]), (&false.into(), &0.into()), "a recording is no twin");
+    assert_eq!(
+        (&found["twin"], &found["dropped"]["twins"]),
+        (&false.into(), &0.into()),
+        "a recording is no twin"
+    );
     assert!((1..60).contains(&answers), "{answers} answers to frames of another version");
     let settled = server.waits_until_settled();
     assert_eq!(settled["role"], "founder");
