@@ -155,6 +155,12 @@ pub const ALL: &[Scenario] = &[
         run: one_node::not_founder,
     },
     Scenario {
+        name: "elected",
+        shows: "where nobody is pinned, the agent of a lone server elects it, and it comes up under its name without a reboot",
+        ci: Ci::No,
+        run: one_node::elected,
+    },
+    Scenario {
         name: "vendor-label",
         shows: "the vendor's own label still reaches the vendor's X starter",
         ci: Ci::Fresh,

@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 use super::Lab;
 use super::asserts::{self, Node};
 use super::road::{BOOT, Road};
+use crate::guest::Guest;
 use crate::site::{FOUNDER, SYSTEM};
 
 /// Installed without video, without DHCP and onto the second BIOS disk; then everything that the first boot must have done.
@@ -93,4 +94,31 @@ pub fn not_founder(lab: &Lab) -> Result<()> {
     let console = guest.console();
     ensure!(console.contains("role.founder"), "the console does not say what to change:\n{console}");
     Ok(())
+}
+
+/// Nobody is pinned: its agent hears nobody, elects it, and brings it up under its name without a reboot. After a power cut it
+/// is the same founder.
+pub fn elected(lab: &Lab) -> Result<()> {
+    let mut road = Road::prepare(lab, "elected", "LAB-OTHER", |site| {
+        if let Some(role) = site["role"].as_table_like_mut() {
+            role.remove("founder");
+        }
+    })?;
+    road.machine.disks.retain(|disk| disk.boot || disk.serial == "DATA1");
+    road.install()?;
+    let mut guest = road.boot()?;
+    asserts::settled(&road, &mut guest)?;
+    let founded = |guest: &Guest| -> Result<()> {
+        let node = Node { guest, key: &road.site.key };
+        node.equals("hostname", "pve-rack-a-0-1")?;
+        node.contains("cat /run/cias/agent.json", "\"phase\": \"founder\"")?;
+        node.contains("cat /var/lib/cias/agent.json", "\"elected\": true")?;
+        node.equals("sort -u /var/lib/pve-cluster/started-as", "pve-rack-a-0-1")?;
+        node.equals("readlink /etc/pve/local", "nodes/pve-rack-a-0-1")
+    };
+    founded(&guest)?;
+    drop(guest);
+    let mut guest = road.boot()?;
+    asserts::settled(&road, &mut guest)?;
+    guest.wait("the founder's phase", BOOT, |guest| Ok(founded(guest).is_ok().then_some(())))
 }

@@ -1,23 +1,22 @@
 //! The stand-in of cman with a fake corosync, through its own programs (pve-3.2-tools.md 3 and 3.1).
-use std::net::TcpListener;
+
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{PROGRAM, conf, wait};
+use crate::support::{PROGRAM, conf, place, wait};
 
 struct Node {
     id: u32,
     folder: tempfile::TempDir,
-    port: u16,
+    place: String,
     child: Option<Child>,
 }
 
 impl Node {
     fn new(id: u32, conf: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         std::fs::write(folder.path().join("key"), [7; 128]).unwrap();
         std::fs::write(folder.path().join("conf"), conf).unwrap();
-        Self { id, folder, port, child: None }
+        Self { id, folder, place: place(), child: None }
     }
 
     fn at(&self, name: &str) -> String {
@@ -28,7 +27,7 @@ impl Node {
         let mut command = Command::new(PROGRAM);
         command.args(["cmand", "-f", "--name", &format!("pve{}", self.id), "--conf", &self.at("conf")]);
         command.args(["--key", &self.at("key"), "--socket", &self.at("socket"), "--fake", &self.at("fake")]);
-        command.args(["--listen", &format!("127.0.0.1:{}", self.port)]);
+        command.args(["--listen", &self.place]);
         command
     }
 
@@ -47,7 +46,7 @@ impl Node {
     /// What the fake corosync of this node shows.
     fn sees(&self, nodes: &[&Self]) {
         let reach = |node: &&Self| {
-            let cman = format!("127.0.0.1:{}", node.port);
+            let cman = &node.place;
             (node.id.to_string(), serde_json::json!({ "cman": cman, "pmxcfs": "127.0.0.1:1" }))
         };
         let members: serde_json::Map<_, _> = nodes.iter().map(reach).collect();

@@ -2,19 +2,14 @@
 //! fakes of ssh, scp and ssh-copy-id that reach the other node's folder (pve-3.2-tools.md 4).
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::support::{PROGRAM, may_mount, wait};
+use crate::support::{PROGRAM, may_mount, place, wait};
 
 /// Both nodes in one folder; each below its name.
 struct Lab(tempfile::TempDir);
-
-fn port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 fn put(path: &Path, mode: u32, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -28,11 +23,9 @@ impl Lab {
         let lab = Self(tempfile::tempdir().unwrap());
         let mut members = serde_json::Map::new();
         for id in 1..=2 {
-            let (cman, pmxcfs, name) = (port(), port(), format!("pve{id}"));
-            let reach = |port: u16| format!("127.0.0.1:{port}");
-            members
-                .insert(id.to_string(), serde_json::json!({ "cman": reach(cman), "pmxcfs": reach(pmxcfs) }));
-            lab.node(&name, cman, pmxcfs);
+            let (cman, pmxcfs, name) = (place(), place(), format!("pve{id}"));
+            members.insert(id.to_string(), serde_json::json!({ "cman": cman, "pmxcfs": pmxcfs }));
+            lab.node(&name, &cman, &pmxcfs);
         }
         put(&lab.0.path().join("fake"), 0o644, &serde_json::Value::Object(members).to_string());
         for name in ["pve1", "pve2"] {
@@ -42,7 +35,7 @@ impl Lab {
         lab
     }
 
-    fn node(&self, name: &str, cman: u16, pmxcfs: u16) {
+    fn node(&self, name: &str, cman: &str, pmxcfs: &str) {
         let (root, all) = (self.at(name, ""), self.0.path().display().to_string());
         let shown = root.display();
         for folder in ["etc/pve", "var/lib/pve-cluster", "var/run", "root", "tmp", "etc/ssh"] {
@@ -63,7 +56,7 @@ impl Lab {
             "etc/init.d/pve-cluster",
             &format!(
                 "start() {{ {PROGRAM} pmxcfs --name {name} --address 10.0.0.9 --mount {shown}/etc/pve --folder {shown}/var/lib/pve-cluster \
-                 --cluster-conf {shown}/etc/cluster/cluster.conf --pid-file {shown}/pid --listen 127.0.0.1:{pmxcfs} \
+                 --cluster-conf {shown}/etc/cluster/cluster.conf --pid-file {shown}/pid --listen {pmxcfs} \
                  --cman {shown}/var/run/cman_standin.sock; }}\n\
                  stop() {{ pid=$(cat {shown}/pid) && kill $pid; while [ -e {shown}/pid ]; do sleep 0.05; done; while kill -0 $pid 2>/dev/null; do sleep 0.05; done; }}\n\
                  case $1 in start) start;; stop) stop;; restart) stop; start;; esac"
@@ -73,7 +66,7 @@ impl Lab {
         script(
             "bin/cman_tool",
             &format!(
-                "[ \"$1\" = join ] && more='--name {name} --conf {shown}/etc/cluster/cluster.conf --key {shown}/var/lib/pve-cluster/corosync.authkey --fake {all}/fake --listen 127.0.0.1:{cman}' socket='--socket {shown}/var/run/cman_standin.sock'\n\
+                "[ \"$1\" = join ] && more='--name {name} --conf {shown}/etc/cluster/cluster.conf --key {shown}/var/lib/pve-cluster/corosync.authkey --fake {all}/fake --listen {cman}' socket='--socket {shown}/var/run/cman_standin.sock'\n\
                  [ \"$1\" = join ] && exec {PROGRAM} cmand $more $socket\n\
                  exec {PROGRAM} cman_tool --socket {shown}/var/run/cman_standin.sock \"$@\""
             ),
@@ -121,8 +114,11 @@ impl Lab {
         self.prepared(node, command)
     }
 
+    /// One that waits for ever ends with code 124.
     fn run(&self, node: &str, words: &[&str]) -> Output {
-        self.command(node, words).output().unwrap()
+        let mut command = Command::new("timeout");
+        command.args(["120", PROGRAM, "pvecm"]).args(words);
+        self.prepared(node, command).output().unwrap()
     }
 
     /// Exit code, output and errors.

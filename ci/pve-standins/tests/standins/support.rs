@@ -1,9 +1,9 @@
 //! Nodes of stand-ins on loopback: each has a mounted folder, and a fake membership that the test writes.
 
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 /// The program.
@@ -29,12 +29,23 @@ pub fn wait(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
+/// A place to listen at, of its own for each call and each test program. A free port that the kernel names is free only until
+/// the next one asks.
+pub fn place() -> String {
+    static GIVEN: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let number = GIVEN.fetch_add(1, Ordering::Relaxed);
+    assert!(number < u8::MAX, "all places of this program are given");
+    // Below those that the kernel picks for connections.
+    format!("127.{}.{low}.{number}:5407", 64 + (high & 63))
+}
+
 /// One node.
 pub struct Node {
     pub id: u32,
     pub name: String,
     folder: tempfile::TempDir,
-    port: u16,
+    place: String,
     child: Option<Child>,
 }
 
@@ -42,8 +53,7 @@ impl Node {
     /// A node that was never started; with `conf`, its cluster's file is already there.
     pub fn new(id: u32, conf: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let node = Self { id, name: format!("pve{id}"), folder, port, child: None };
+        let node = Self { id, name: format!("pve{id}"), folder, place: place(), child: None };
         for name in ["mnt", "lib"] {
             std::fs::create_dir(node.at(name)).unwrap();
         }
@@ -86,7 +96,7 @@ impl Node {
             .arg(self.at("pid"))
             .arg("--membership")
             .arg(self.at("view"))
-            .args(["--listen", &format!("127.0.0.1:{}", self.port)])
+            .args(["--listen", &self.place])
             .args(more);
         command
     }
@@ -118,10 +128,8 @@ impl Node {
 
     /// What this node's cman sees from now on.
     pub fn sees(&self, members: &[&Self], quorate: bool) {
-        let members: serde_json::Map<String, serde_json::Value> = members
-            .iter()
-            .map(|node| (node.id.to_string(), format!("127.0.0.1:{}", node.port).into()))
-            .collect();
+        let members: serde_json::Map<String, serde_json::Value> =
+            members.iter().map(|node| (node.id.to_string(), node.place.clone().into())).collect();
         let view = serde_json::json!({ "me": self.id, "quorate": quorate, "members": members });
         std::fs::write(self.at("view.new"), view.to_string()).unwrap();
         std::fs::rename(self.at("view.new"), self.at("view")).unwrap();
