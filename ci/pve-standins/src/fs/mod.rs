@@ -94,6 +94,12 @@ impl Fs {
         }
     }
 
+    /// What was just made. If it is not there, another member's database took the place of ours in between, and the change
+    /// went with it: then it is answered as any other without a quorum.
+    fn made(&self, parent: INodeNo, name: &OsStr) -> Result<FileAttr, Errno> {
+        self.lookup(parent, name).map_err(|error| if error == Errno::ENOENT { Errno::EACCES } else { error })
+    }
+
     fn lookup(&self, parent: INodeNo, name: &OsStr) -> Result<FileAttr, Errno> {
         let (Inode::Database(folder), name) = (inode(parent)?, text(name)?) else {
             return Err(Errno::ENOTDIR);

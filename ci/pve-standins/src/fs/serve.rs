@@ -107,7 +107,7 @@ impl Filesystem for Fs {
     fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
         let name = name.to_owned();
         self.change(self.path(parent, &name).map(Op::Mkdir), move |fs, done| {
-            answer_entry(reply, done.and_then(|()| Self::lookup(fs, parent, &name)));
+            answer_entry(reply, done.and_then(|()| Self::made(fs, parent, &name)));
         });
     }
 
@@ -241,7 +241,7 @@ impl Filesystem for Fs {
     fn create(&self, _: &Request, parent: INodeNo, name: &OsStr, _: u32, _: u32, _: i32, reply: ReplyCreate) {
         let name = name.to_owned();
         self.change(self.path(parent, &name).map(Op::Create), move |fs, done| {
-            match done.and_then(|()| Self::lookup(fs, parent, &name)) {
+            match done.and_then(|()| Self::made(fs, parent, &name)) {
                 Ok(attributes) => {
                     reply.created(&TTL, &attributes, FIRST, FileHandle(0), FopenFlags::empty());
                 }
