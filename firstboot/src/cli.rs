@@ -71,7 +71,7 @@ Exit codes: 0 told to stop; 1 it cannot go on; 3 /etc/cias/site.toml is missing
 or wrong; 6 the agent runs already.
 
 Examples:
-  cias agent")]
+  cias agent --help")]
     Agent(Agent),
     /// Show what this machine is
     ///
@@ -94,9 +94,8 @@ Examples:
 Exit codes: 0 all runs held; 1 one did not: its seed and its events are shown.
 
 Examples:
-  cias simulate
-  cias simulate --runs 100 --nodes 1270
-  cias simulate --runs 1 --seed 4711 --events")]
+  cias simulate --runs 50 --small
+  cias simulate --runs 1 --seed 4711 --nodes 9 --events")]
     Simulate(Simulate),
     /// Install this server unattended; the installer's X starter runs it
     #[command(hide = true)]
