@@ -273,6 +273,17 @@ impl Machine {
     }
 }
 
+/// Mounts a file system for a look. What ended a moment ago may still hold the device.
+pub fn mount_read_only(device: &str, folder: &Path) {
+    let end = Instant::now() + Duration::from_secs(30);
+    let mut mount = Command::new("mount");
+    mount.args(["-r", device]).arg(folder).stderr(Stdio::null());
+    while !mount.status().is_ok_and(|status| status.success()) {
+        assert!(Instant::now() < end, "{device} cannot be mounted on {}", folder.display());
+        std::thread::yield_now();
+    }
+}
+
 impl Drop for Machine {
     fn drop(&mut self) {
         if self.own.is_none() {
