@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use cias_firstboot::console::Console;
 use cias_firstboot::disks::DataDisks;
@@ -192,7 +193,15 @@ fn options(machine: &Machine) -> Options {
 /// Chooses and clears the disk; nothing if this build is installed already.
 fn clear(machine: &Machine) -> Option<Turn> {
     let (system, source, options) = (machine.system(), machine.source(), options(machine));
-    let decision = match preinstall::decide(&system, &source, &Who::default(), &options) {
+    // A power cut leaves nothing open; a killed process does, for a moment.
+    let end = Instant::now() + Duration::from_secs(30);
+    let decide = || preinstall::decide(&system, &source, &Who::default(), &options);
+    let mut decided = decide();
+    while decided.as_ref().is_err_and(|error| error.to_string().contains("is busy)")) && Instant::now() < end
+    {
+        decided = decide();
+    }
+    let decision = match decided {
         Err(error) if error.to_string().contains("the finished installation of this very build") => {
             return None;
         }
