@@ -8,8 +8,11 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::failpoint;
+use crate::outcome::Class;
 
 /// Replaces `path` by a file of `mode` that holds `bytes`; the file is on the disk when this returns.
 ///
@@ -93,6 +96,22 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     sync_folder_of(to)?;
     failpoint::hit(&format!("rename {shown} after"));
     Ok(())
+}
+
+/// Locks the file at `path`, an empty one that nothing reads, until the answer is dropped. If another process has it, that is
+/// [`Class::TryLater`] with the sentence `busy`.
+pub fn lock(path: &Path, busy: impl FnOnce() -> String) -> Result<Flock<File>> {
+    let shown = path.display();
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .with_context(|| format!("opening {shown}"))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
+        Errno::EWOULDBLOCK => Class::TryLater.error(busy()),
+        error => anyhow::Error::new(error).context(format!("locking {shown}")),
+    })
 }
 
 /// Makes the entries of the folder that holds `path` durable.

@@ -2,11 +2,11 @@
 //!
 //! It lives in `/var/lib/cias`. Anybody may read it (`cias status` needs no root); it holds no secret.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::ErrorKind;
 
 use anyhow::{Context, Result};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 
 use crate::files;
@@ -232,20 +232,10 @@ impl Journal {
     /// itself before it acts.
     pub fn open(root: &Sysroot) -> Result<Self> {
         files::make_folder(&root.path(FOLDER), 0o755).map_err(|error| read_only(root, error))?;
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(root.path(LOCK))
-            .with_context(|| format!("opening {LOCK}"))?;
-        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
-            if error == nix::errno::Errno::EWOULDBLOCK {
-                Class::TryLater.error(format!(
-                    "another cias is at work on this node (it holds {LOCK}): wait until it is done, `cias status` shows how far it is"
-                ))
-            } else {
-                anyhow::Error::new(error).context(format!("locking {LOCK}"))
-            }
+        let lock = files::lock(&root.path(LOCK), || {
+            format!(
+                "another cias is at work on this node (it holds {LOCK}): wait until it is done, `cias status` shows how far it is"
+            )
         })?;
         let state = match read(root) {
             Ok(found) => found.unwrap_or_default(),

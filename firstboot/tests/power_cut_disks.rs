@@ -2,6 +2,8 @@
 //! devices; the next start must end as if nothing had happened. Needs root and the feature `failpoints`.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its machine up must stop")]
 
+#[path = "support/installer.rs"]
+mod installer;
 #[path = "support/loops.rs"]
 mod loops;
 
@@ -14,15 +16,13 @@ use std::time::{Duration, Instant};
 use cias_firstboot::console::Console;
 use cias_firstboot::disks::DataDisks;
 use cias_firstboot::install;
+use cias_firstboot::preinstall;
 use cias_firstboot::preinstall::turn::Turn;
-use cias_firstboot::preinstall::{self, Options};
-use cias_firstboot::region::{self, Payload};
 use cias_firstboot::site::{self, Who};
 use cias_firstboot::step::Step;
+use installer::{GIB, MIB, options};
 use loops::{Machine, put, put_signature, put_table};
 
-const GIB: u64 = 1 << 30;
-const MIB: u64 = 1 << 20;
 /// What the shell makes of signal 9.
 const KILLED: i32 = 128 + 9;
 /// Where a child finds the machine.
@@ -155,21 +155,7 @@ fn data_disks_end_up_the_same_wherever_the_power_goes() {
 
 /// A server whose system disk has a table, a partition and old signatures, and another disk.
 fn server() -> Machine {
-    let mut machine = Machine::new();
-    let write = |path: &str, bytes: &[u8]| {
-        let path = machine.root().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    };
-    write("proc/cmdline", b"cias.auto cias.countdown=0\n");
-    write(
-        "proxmox/country.dat",
-        b"map:en-us:U.S. English:en-us:us.kmap:us::\nmap:de:German:de:de.kmap:de::\nde:Germany:de::\n",
-    );
-    write("usr/share/zoneinfo/zone.tab", b"DE\t+5230+01322\tEurope/Berlin\n");
-    let site_toml = format!("{}[install.disk]\npick = \"smallest\"\n", include_str!("support/site.toml"));
-    let payload = Payload { build_id: "0123456789abcdef".into(), manifest_sha256: String::new(), site_toml };
-    write("site.bin", &region::encode(&payload).unwrap());
+    let mut machine = installer::installer("[install.disk]\npick = \"smallest\"\n");
     machine.add("eda", 5 * GIB, |file| put(file, 0, b"somebody's data"));
     machine.add("edb", 4 * GIB, |file| {
         put_signature(file, "gpt");
@@ -178,16 +164,6 @@ fn server() -> Machine {
         put(file, 4 * GIB - 4096, b"at the end of the disk");
     });
     machine
-}
-
-fn options(machine: &Machine) -> Options {
-    let at = |name: &str| machine.root().join(name);
-    Options {
-        region: at("site.bin"),
-        answers: at("work/answers.json"),
-        look: at("work/look"),
-        dry_run: false,
-    }
 }
 
 /// Chooses and clears the disk; nothing if this build is installed already.

@@ -30,13 +30,11 @@ const CHANGES: [&str; 20] = [
 ];
 
 /// Files of `firstboot/src` that may, how often, and why.
-const MAY: [(&str, usize, &str); 11] = [
-    ("agent/mod.rs", 1, "the lock is an empty file that nothing reads"),
+const MAY: [(&str, usize, &str); 9] = [
     ("console.rs", 3, "terminals are devices, and the shell is a person's"),
     ("failpoint.rs", 1, "the list of points, in tests alone"),
-    ("files.rs", 9, "the one place for files"),
+    ("files.rs", 10, "the one place for files, and for the locks, empty ones that nothing reads"),
     ("install.rs", 1, "the vendor's installer is watched while it runs; it has its own points"),
-    ("journal.rs", 1, "the lock is an empty file that nothing reads"),
     ("log.rs", 1, "a lost line of the log changes nothing"),
     ("preinstall/clear.rs", 3, "raw disks and a switch of md's in sysfs, with their own points"),
     ("preinstall/marker.rs", 1, "reads only, and neither follows a link nor waits for a pipe"),

@@ -13,13 +13,13 @@ mod standing;
 mod voice;
 mod work;
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use sha2::{Digest, Sha256};
 
 use crate::facts::{Facts, minimum, report::Report};
@@ -143,20 +143,8 @@ fn prepare<'a>(request: &'a Request, log: &'a Arc<Log>) -> Result<work::Agent<'a
 /// One agent at a time: two would speak under one name.
 fn lock(root: &Sysroot) -> Result<Flock<File>> {
     files::make_folder(&root.path(published::FOLDER), 0o755)?;
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(root.path(LOCK))
-        .with_context(|| format!("opening {LOCK}"))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
-        if error == nix::errno::Errno::EWOULDBLOCK {
-            Class::TryLater.error(format!(
-                "the agent of this node runs already (it holds {LOCK}): `cias status` shows what it says"
-            ))
-        } else {
-            anyhow::Error::new(error).context(format!("locking {LOCK}"))
-        }
+    files::lock(&root.path(LOCK), || {
+        format!("the agent of this node runs already (it holds {LOCK}): `cias status` shows what it says")
     })
 }
 
