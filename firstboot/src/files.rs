@@ -47,6 +47,33 @@ fn replace(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32, u32)>) -> R
     Ok(())
 }
 
+/// Replaces a file on the cluster's file system, which knows neither owners nor modes (docs/facts.md 15): a temporary file beside it,
+/// rename. The folders that it lies in are made. When this returns, the cluster has it; without quorum it is [`Class::TryLater`].
+pub fn write_shared(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    let shown = path.display();
+    failpoint::hit(&format!("write {shown} before"));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!("{name}.tmp.{}", std::process::id()));
+    let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let written = folder
+        .and_then(|()| std::fs::write(&temporary, bytes))
+        .and_then(|()| std::fs::rename(&temporary, path))
+        .map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EACCES) => Class::TryLater.error(NO_QUORUM),
+            _ => anyhow::Error::new(error),
+        });
+    if written.is_err() {
+        // The first error is the one to report; the leftover may not even exist.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written.with_context(|| format!("writing {shown}"))?;
+    failpoint::hit(&format!("write {shown} after"));
+    Ok(())
+}
+
+/// Why the cluster's file system takes nothing.
+pub const NO_QUORUM: &str = "the cluster has no quorum, so /etc/pve cannot be written: switch on more of its nodes, `pvecm status` counts them";
+
 /// As [`write()`], but leaves a file alone that already has this content and mode. Returns whether it wrote.
 pub fn write_if_changed(path: &Path, bytes: impl AsRef<[u8]>, mode: u32) -> Result<bool> {
     let same = is(path, bytes.as_ref(), mode);

@@ -3,10 +3,12 @@
 pub mod agent;
 pub mod banner;
 pub mod cli;
+pub mod cluster;
 pub mod commands;
 pub mod console;
 pub mod disks;
 pub mod engine;
+pub mod enrol;
 pub mod facts;
 pub mod failpoint;
 pub mod files;

@@ -26,7 +26,7 @@ pub fn is_placeholder(text: &str) -> bool {
 }
 
 /// What identifies a server before it has a name: its NICs' permanent MAC addresses and its serial number.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Who {
     /// In lower case.
     pub macs: Vec<String>,

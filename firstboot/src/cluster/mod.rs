@@ -1,0 +1,13 @@
+//! The cluster of Proxmox VE as this node sees it: who is a member, whether there is quorum, and the files that all nodes share.
+
+pub mod members;
+pub mod register;
+
+/// Where the cluster's file system is mounted.
+pub const MOUNT: &str = "/etc/pve";
+
+/// A link that is there only while it is mounted (docs/facts.md 15).
+pub const MOUNTED: &str = "/etc/pve/local";
+
+/// Our own folder on it; only root may read below `priv`.
+pub const FOLDER: &str = "/etc/pve/priv/cias";
