@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_or_sense_is_bad_input_and_a_torn_one_the_end() {
-        let long = [b'x'; (MOST + 1) as usize];
+        let long = vec![b'x'; usize::try_from(MOST).unwrap() + 1];
         for (bytes, wanted) in [
             (&long[..], Some(Class::BadInput)),
             (b"\"hello\"\n", Some(Class::BadInput)),
