@@ -1,17 +1,26 @@
 //! Stand-in: records calls and answers from a script instead of running anything. For tests only.
 
-use std::sync::Mutex;
+use std::io::BufReader;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Call, Output, Runner, table};
+use super::{Call, Conversation, Output, Runner, table};
+
+type Deed = Box<dyn Fn() + Send + Sync>;
+type Speaker = Arc<dyn Fn(UnixStream) + Send + Sync>;
 
 /// Answers each call by the first rule whose beginning fits its line; calls without a rule succeed in silence. Calls
-/// outside the table are errors, as on the real machine.
+/// outside the table are errors, as on the real machine. No time passes.
 #[derive(Default)]
 pub(crate) struct Fake {
     rules: Vec<(String, i32, String, String)>,
+    deeds: Vec<(String, Deed)>,
+    speaker: Option<Speaker>,
     lines: Mutex<Vec<String>>,
+    rested: Mutex<Duration>,
 }
 
 impl Fake {
@@ -27,22 +36,68 @@ impl Fake {
         self
     }
 
+    /// Calls whose line begins with `line` do this to the machine, whatever else they answer.
+    pub(crate) fn does(mut self, line: &str, deed: impl Fn() + Send + Sync + 'static) -> Self {
+        self.deeds.push((line.into(), Box::new(deed)));
+        self
+    }
+
+    /// The other side of every conversation.
+    pub(crate) fn speaks(mut self, speaker: impl Fn(UnixStream) + Send + Sync + 'static) -> Self {
+        self.speaker = Some(Arc::new(speaker));
+        self
+    }
+
     /// The lines of all calls so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
+    }
+
+    /// For how long it was waited.
+    pub(crate) fn rested(&self) -> Duration {
+        *self.rested.lock().unwrap()
+    }
+
+    fn record(&self, call: &Call) -> Result<String> {
+        table::check(table::TABLE, call)?;
+        let line = call.line();
+        self.lines.lock().unwrap().push(line.clone());
+        for (_, deed) in self.deeds.iter().filter(|(start, _)| line.starts_with(start)) {
+            deed();
+        }
+        Ok(line)
+    }
+
+    fn answer(&self, line: &str) -> Output {
+        let rule = self.rules.iter().find(|rule| line.starts_with(&rule.0));
+        rule.map_or_else(Output::default, |(_, code, stdout, stderr)| Output {
+            code: *code,
+            stdout: stdout.clone(),
+            stderr: stderr.clone(),
+        })
     }
 }
 
 impl Runner for Fake {
     fn outcome(&self, call: &Call) -> Result<Output> {
-        table::check(table::TABLE, call)?;
-        let line = call.line();
-        self.lines.lock().unwrap().push(line.clone());
-        let rule = self.rules.iter().find(|rule| line.starts_with(&rule.0));
-        Ok(rule.map_or_else(Output::default, |(_, code, stdout, stderr)| Output {
-            code: *code,
-            stdout: stdout.clone(),
-            stderr: stderr.clone(),
+        Ok(self.answer(&self.record(call)?))
+    }
+
+    fn converse(&self, call: &Call) -> Result<Conversation> {
+        let line = self.record(call)?;
+        let (ours, theirs) = UnixStream::pair()?;
+        let speaker = self.speaker.clone();
+        let speaking = std::thread::spawn(move || speaker.map(|speak| speak(theirs)));
+        let (output, answer) = (BufReader::new(ours.try_clone()?), self.answer(&line));
+        Ok(Conversation::new(ours.try_clone()?, output, move || {
+            ours.shutdown(std::net::Shutdown::Both)?;
+            speaking.join().map_err(|_| anyhow::anyhow!("the other side panicked"))?;
+            Ok(answer)
         }))
+    }
+
+    fn rest(&self, pause: Duration) -> Result<()> {
+        *self.rested.lock().unwrap() += pause;
+        Ok(())
     }
 }
