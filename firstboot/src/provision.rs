@@ -2,9 +2,11 @@
 
 use anyhow::Result;
 
+use crate::cluster::found::Found;
 use crate::disks::DataDisks;
 use crate::facts::disks::Source;
 use crate::facts::{Hardware, minimum, report};
+use crate::journal::{Role, State};
 use crate::site::Site;
 use crate::step::{Finding, Step};
 use crate::system::System;
@@ -12,9 +14,13 @@ use crate::system::System;
 /// The stage's name.
 pub const STAGE: &str = "provision";
 
-/// The stage's steps for `site`, in their order.
-pub fn steps(site: &Site) -> Vec<Box<dyn Step>> {
-    vec![Box::new(Minimum), Box::new(DataDisks::new(site))]
+/// The stage's steps for `site` on the node that `state` knows, in their order. A node that is not settled has no cluster yet.
+pub fn steps(site: &Site, state: &State) -> Vec<Box<dyn Step>> {
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(Minimum), Box::new(DataDisks::new(site))];
+    if let (Some(Role::Founder), Some(place)) = (state.role, &state.place) {
+        steps.push(Box::new(Found::new(site, place)));
+    }
+    steps
 }
 
 /// Names what the machine lacks to be a Master. A weak machine is still a node, so nothing is to be done about it.

@@ -1,7 +1,14 @@
 //! The cluster of Proxmox VE as this node sees it: who is a member, whether there is quorum, and the files that all nodes share.
 
+pub mod bring;
+pub mod found;
+pub mod keys;
 pub mod members;
+pub mod probe;
+pub mod record;
 pub mod register;
+pub mod stand;
+pub mod wait;
 
 /// Where the cluster's file system is mounted.
 pub const MOUNT: &str = "/etc/pve";

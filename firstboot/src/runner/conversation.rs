@@ -38,9 +38,9 @@ impl Conversation {
 
     /// Where it is told something.
     pub fn input(&mut self) -> impl Write {
-        self.input.as_mut().map_or_else(|| Box::new(std::io::sink()) as Box<dyn Write + '_>, |input| {
-            Box::new(input)
-        })
+        self.input
+            .as_mut()
+            .map_or_else(|| Box::new(std::io::sink()) as Box<dyn Write + '_>, |input| Box::new(input))
     }
 
     /// Where it is heard.

@@ -106,6 +106,22 @@ pub const TABLE: &[Row] = &[
         source: "UL mount/mount.c, read; `noload`: KN Documentation/filesystems/ext3.txt, read",
     },
     Row {
+        program: "pvecm",
+        package: "pve-cluster",
+        version: "3.0",
+        options: &["create", "updatecerts"],
+        values: &[],
+        source: "facts.md 16",
+    },
+    Row {
+        program: "service",
+        package: "sysvinit-utils",
+        version: "2.88dsf",
+        options: &["start", "stop", "restart"],
+        values: &[],
+        source: "SV debian/service/service, inferred: it hands all further words to the script",
+    },
+    Row {
         program: "sync",
         package: "coreutils",
         version: "8.13",
