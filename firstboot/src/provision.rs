@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::cluster::found::Found;
+use crate::cluster::join::Join;
 use crate::disks::DataDisks;
 use crate::facts::disks::Source;
 use crate::facts::{Hardware, minimum, report};
@@ -17,8 +18,10 @@ pub const STAGE: &str = "provision";
 /// The stage's steps for `site` on the node that `state` knows, in their order. A node that is not settled has no cluster yet.
 pub fn steps(site: &Site, state: &State) -> Vec<Box<dyn Step>> {
     let mut steps: Vec<Box<dyn Step>> = vec![Box::new(Minimum), Box::new(DataDisks::new(site))];
-    if let (Some(Role::Founder), Some(place)) = (state.role, &state.place) {
-        steps.push(Box::new(Found::new(site, place)));
+    match (state.role, &state.place) {
+        (Some(Role::Founder), Some(place)) => steps.push(Box::new(Found::new(site, place))),
+        (Some(Role::Node), Some(place)) => steps.push(Box::new(Join::new(site, place))),
+        _ => {}
     }
     steps
 }

@@ -2,6 +2,7 @@
 
 pub mod bring;
 pub mod found;
+pub mod join;
 pub mod keys;
 pub mod members;
 pub mod probe;
