@@ -2,6 +2,7 @@
 //! long as the join.
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -26,6 +27,17 @@ const LIMIT: Duration = Duration::from_hours(2);
 pub struct Session {
     conversation: Conversation,
     master: Ipv4Addr,
+    _key: KeyFile,
+}
+
+/// The join key's file, which goes with the session.
+struct KeyFile(PathBuf);
+
+impl Drop for KeyFile {
+    fn drop(&mut self) {
+        // In memory, below a folder for root alone: the next session replaces it.
+        let _ = files::remove(&self.0);
+    }
 }
 
 impl Session {
@@ -52,7 +64,7 @@ impl Session {
             call = call.args(["-o", option]);
         }
         let call = call.arg(format!("root@{master}")).env("HOME", "/root").inside("/").limit(LIMIT);
-        Ok(Self { conversation: system.runner.converse(&call)?, master })
+        Ok(Self { conversation: system.runner.converse(&call)?, master, _key: KeyFile(key) })
     }
 
     /// Asks, and waits until the Master lets this node in. What the Master says meanwhile goes to `wait`.
