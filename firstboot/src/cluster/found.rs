@@ -106,3 +106,71 @@ pub fn pvecm(runner: &dyn Runner, words: &[&str], limit: Duration) -> Result<Str
         Err(error) => Ok(format!("{error:#}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::super::testing::{NAME, Node};
+    use super::*;
+
+    fn step(node: &Node) -> Box<dyn Step> {
+        Box::new(Found::new(&node.site, &node.place))
+    }
+
+    #[test]
+    fn a_cluster_is_founded_once_wherever_the_power_goes() {
+        Node::survives_cuts(step, Node::commands);
+        let node = Node::new();
+        node.run(step(&node).as_ref(), &node.commands()).unwrap();
+        node.is_member("founded");
+        let again = node.commands();
+        node.run(step(&node).as_ref(), &again).unwrap();
+        assert_eq!(again.lines(), [""; 0]);
+    }
+
+    #[test]
+    fn a_founder_without_quorum_waits_and_keeps_its_cluster() {
+        let node = Node::new();
+        node.run(step(&node).as_ref(), &node.commands()).unwrap();
+        node.world.has_others.store(false, Ordering::SeqCst);
+        node.world.boot();
+        let commands = node.commands();
+        let error = node.run(step(&node).as_ref(), &commands).unwrap_err();
+        assert_eq!(Class::of(&error), Class::TryLater, "{error:#}");
+        assert_eq!((commands.lines(), commands.rested()), (vec!["service cman start".into()], bring::QUORUM));
+        assert!(node.root().has("/etc/cluster/cluster.conf"));
+    }
+
+    #[test]
+    fn a_cluster_of_another_name_or_one_that_was_left_is_a_persons_to_decide() {
+        let node = Node::new();
+        std::fs::write(node.root().path("/etc/pve/cluster.conf"), "<cluster name=\"OTHER\">").unwrap();
+        node.world.has_others.store(false, Ordering::SeqCst);
+        for change in ["", "left"] {
+            let wanted = if change.is_empty() { "\"OTHER\"" } else { "member-of" };
+            if !change.is_empty() {
+                std::fs::remove_file(node.root().path("/etc/pve/cluster.conf")).unwrap();
+                super::super::record::remember(&node.root(), NAME).unwrap();
+            }
+            let commands = node.commands();
+            let error = node.run(step(&node).as_ref(), &commands).unwrap_err();
+            assert_eq!(Class::of(&error), Class::Refused);
+            assert!(error.to_string().contains(wanted), "{error:#}");
+            assert_eq!(commands.lines(), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn what_a_former_life_left_is_put_aside_and_a_name_without_its_address_refused() {
+        let node = Node::new();
+        std::fs::write(node.root().path(AUTHKEY), "old").unwrap();
+        node.run(step(&node).as_ref(), &node.commands()).unwrap();
+        assert_eq!(node.root().text("/var/lib/pve-cluster/corosync.authkey.before").unwrap(), "old");
+
+        let node = Node::new();
+        std::fs::write(node.root().path("/etc/hosts"), "127.0.1.1 me\n10.254.1.1 me\n").unwrap();
+        let error = node.run(step(&node).as_ref(), &node.commands()).unwrap_err();
+        assert!(error.to_string().contains("found 127.0.1.1, wanted 10.254.1.1"), "{error:#}");
+    }
+}

@@ -9,6 +9,8 @@ pub mod probe;
 pub mod record;
 pub mod register;
 pub mod stand;
+#[cfg(test)]
+mod testing;
 pub mod wait;
 
 /// Where the cluster's file system is mounted.

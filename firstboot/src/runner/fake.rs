@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{Call, Conversation, Output, Runner, table};
+use crate::outcome::Class;
 
 type Deed = Box<dyn Fn() + Send + Sync>;
 type Speaker = Arc<dyn Fn(UnixStream) + Send + Sync>;
@@ -21,6 +22,7 @@ pub(crate) struct Fake {
     speaker: Option<Speaker>,
     lines: Mutex<Vec<String>>,
     rested: Mutex<Duration>,
+    cut: Option<usize>,
 }
 
 impl Fake {
@@ -48,6 +50,19 @@ impl Fake {
         self
     }
 
+    /// The power goes before (even) or after (odd) a call: at 0 before the first one. From then on nothing runs.
+    pub(crate) fn cut_at(mut self, point: usize) -> Self {
+        self.cut = Some(point);
+        self
+    }
+
+    fn pass(&self, point: usize) -> Result<()> {
+        if self.cut.is_some_and(|cut| point >= cut) {
+            return Err(Class::Interrupted.error("the power is gone"));
+        }
+        Ok(())
+    }
+
     /// The lines of all calls so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
@@ -61,10 +76,16 @@ impl Fake {
     fn record(&self, call: &Call) -> Result<String> {
         table::check(table::TABLE, call)?;
         let line = call.line();
-        self.lines.lock().unwrap().push(line.clone());
+        let count = {
+            let mut lines = self.lines.lock().unwrap();
+            lines.push(line.clone());
+            lines.len() - 1
+        };
+        self.pass(2 * count)?;
         for (_, deed) in self.deeds.iter().filter(|(start, _)| line.starts_with(start)) {
             deed();
         }
+        self.pass(2 * count + 1)?;
         Ok(line)
     }
 

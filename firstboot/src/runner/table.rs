@@ -111,7 +111,7 @@ pub const TABLE: &[Row] = &[
         version: "3.0",
         options: &["create", "add", "updatecerts"],
         values: &[],
-        source: "facts.md 16",
+        source: "PC data/PVE/pvecm, read (facts.md 16)",
     },
     Row {
         program: "service",
