@@ -15,7 +15,7 @@ use crate::site::Place;
 use crate::system::{Sysroot, System};
 
 /// How long the cluster may take to be seen once its services were started.
-pub const SEEN: Duration = Duration::from_secs(60);
+pub const SEEN: Duration = Duration::from_mins(1);
 
 /// How long a node that was in a cluster, or half in it, waits for quorum: the others may just be starting.
 pub const QUORUM: Duration = Duration::from_secs(90);
@@ -24,7 +24,7 @@ pub const QUORUM: Duration = Duration::from_secs(90);
 const MOUNT: Duration = Duration::from_secs(30);
 
 /// How long a service may take; cman waits at most 105 s itself (docs/facts.md 16).
-const SERVICE: Duration = Duration::from_secs(180);
+const SERVICE: Duration = Duration::from_mins(3);
 
 /// The key of the cluster's messages.
 pub const AUTHKEY: &str = "/var/lib/pve-cluster/corosync.authkey";

@@ -15,7 +15,7 @@ use crate::step::{Finding, Step};
 use crate::system::System;
 
 /// How long `pvecm create` may take.
-const CREATE: Duration = Duration::from_secs(180);
+const CREATE: Duration = Duration::from_mins(3);
 
 /// The step.
 pub struct Found {

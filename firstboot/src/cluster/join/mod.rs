@@ -27,7 +27,7 @@ use crate::step::{Finding, Step};
 use crate::system::System;
 
 /// How long `pvecm add` may take: it waits for quorum for ever.
-const ADD: Duration = Duration::from_secs(300);
+const ADD: Duration = Duration::from_mins(5);
 
 /// Asks whether multicast passes; a test has another answer.
 type Probe = fn(&str, &str, Ipv4Addr) -> Result<Outcome>;

@@ -8,17 +8,15 @@ use super::*;
 use crate::enrol::protocol::{FromMaster, Refused, hear, tell};
 use crate::runner::fake::Fake;
 
-fn passes(_: &str, _: &str, own: Ipv4Addr) -> Result<Outcome> {
+const PASSES: Probe = |_, _, own| {
     assert_eq!(own, Ipv4Addr::new(10, 254, 1, 1));
     Ok(Outcome { asked: 3, answered: 3 })
-}
+};
 
-fn silence(_: &str, _: &str, _: Ipv4Addr) -> Result<Outcome> {
-    Ok(Outcome { asked: 50, answered: 0 })
-}
+const SILENCE: Probe = |_, _, _| Ok(Outcome { asked: 50, answered: 0 });
 
 fn step(node: &Node) -> Box<dyn Step> {
-    Box::new(Join { probe: passes, ..Join::new(&node.site, &node.place) })
+    Box::new(Join { probe: PASSES, ..Join::new(&node.site, &node.place) })
 }
 
 /// What the Master heard, and how it answers an `Ask`; what follows a welcome it confirms.
@@ -107,7 +105,7 @@ fn a_refusal_has_its_class_and_changes_nothing() {
 fn without_multicast_nothing_is_begun_and_the_master_is_told() {
     let node = Node::new();
     let (commands, heard) = master(node.commands(), vec![welcome("DLLL-CIAS")]);
-    let step = Join { probe: silence, ..Join::new(&node.site, &node.place) };
+    let step = Join { probe: SILENCE, ..Join::new(&node.site, &node.place) };
     let error = node.run(&step, &commands).unwrap_err();
     assert_eq!(Class::of(&error), Class::TryLater);
     assert!(error.to_string().contains("IGMP querier") && error.to_string().contains("0 of 50"), "{error:#}");

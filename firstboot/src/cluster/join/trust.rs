@@ -72,7 +72,7 @@ fn try_ssh(system: &System, address: Ipv4Addr) -> Result<()> {
         .arg(format!("root@{address}"))
         .arg("true")
         .env("HOME", "/root")
-        .limit(Duration::from_secs(60));
+        .limit(Duration::from_mins(1));
     system.runner.run(&call).with_context(|| {
         format!("the Master at {address} does not let root of this node in, although it took its key")
     })?;
