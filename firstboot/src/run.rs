@@ -161,5 +161,6 @@ fn provision(system: &System, journal: &mut Journal) -> Result<()> {
         ));
     }
     let site = node::load_site(&system.root)?;
-    engine::run(provision::STAGE, &provision::steps(&site), system, journal)
+    let steps = provision::steps(&site, journal.state());
+    engine::run(provision::STAGE, &steps, system, journal)
 }

@@ -63,6 +63,7 @@ pub(super) struct Agent<'a> {
     errand: Option<Errand>,
     /// When `cias run` is to be tried again.
     again: Option<Duration>,
+    patience: deeds::Patience,
     woken: UnixStream,
     wake: UnixStream,
     looked: Option<Duration>,
@@ -106,6 +107,7 @@ impl<'a> Agent<'a> {
             link: None,
             errand: None,
             again: None,
+            patience: deeds::Patience::default(),
             woken,
             wake,
             looked: None,

@@ -14,8 +14,25 @@ use crate::hello::rank::{Phase, Progress};
 use crate::journal;
 use crate::status::{Overall, Status};
 
-/// When `cias run` is tried again that found it too early.
-const AGAIN: Duration = Duration::from_secs(30);
+/// When `cias run` is tried again that found it too early, at first and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(10));
+
+/// How long to wait before the next try: twice as long each time, as long as the reason is the same.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    reason: String,
+    pause: Duration,
+}
+
+impl Patience {
+    /// The pause after a try that found it too early for `reason`. Numbers in it, as counters and times, make no other reason.
+    fn pause(&mut self, reason: &str) -> Duration {
+        let reason: String = reason.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+        self.pause = if reason == self.reason { (self.pause * 2).min(AGAIN.1) } else { AGAIN.0 };
+        self.reason = reason;
+        self.pause
+    }
+}
 
 impl Agent<'_> {
     pub(super) fn carry_out(&mut self, out: Vec<Output>, now: Duration) -> Result<()> {
@@ -125,6 +142,7 @@ impl Agent<'_> {
         self.errand = None;
         let sentence = match ended {
             Ended::Done => {
+                self.patience = Patience::default();
                 let status = self.state()?;
                 format!(
                     "this node is {} with {}",
@@ -134,8 +152,9 @@ impl Agent<'_> {
             }
             Ended::TryLater(reason) => {
                 let stopped = self.machine.rank().phase == Phase::Stopped;
-                self.again = (!stopped).then(|| self.clock.elapsed() + AGAIN / self.hurry);
-                format!("`cias run` waits and is tried again: {reason}")
+                let pause = self.patience.pause(&reason);
+                self.again = (!stopped).then(|| self.clock.elapsed() + pause / self.hurry);
+                format!("`cias run` waits and is tried again in {} s: {reason}", pause.as_secs())
             }
             Ended::Failed(reason) => format!(
                 "`cias run` failed, and goes on once that is put right and it is started again: {reason}"
@@ -147,5 +166,19 @@ impl Agent<'_> {
         self.shown.run = Some(sentence);
         self.publish(true);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_grows_while_the_reason_stays_and_begins_anew_with_another() {
+        let mut patience = Patience::default();
+        let mut seconds = |reason: &str| patience.pause(reason).as_secs();
+        let same: Vec<u64> = (0..7).map(|count| seconds(&format!("{count} of 50 answered"))).collect();
+        assert_eq!(same, [30, 60, 120, 240, 480, 600, 600]);
+        assert_eq!([seconds("no quorum"), seconds("no quorum"), seconds("1 of 50 answered")], [30, 60, 30]);
     }
 }
