@@ -32,8 +32,22 @@ pub fn read(root: &Sysroot) -> Result<Ledger> {
     Ok(ledger)
 }
 
+/// Whoever holds the lock on this file changes the ledger.
+const LOCK: &str = "/run/cias/ledger.lock";
+
+/// Reads the ledger, has it changed, and writes what changed; no other process of this node does so meanwhile. Only the Master's node
+/// changes it.
+pub fn change<T>(root: &Sysroot, change: impl FnOnce(&mut Ledger) -> T) -> Result<T> {
+    let _lock = files::lock_in_turn(&root.path(LOCK))?;
+    let before = read(root)?;
+    let mut after = before.clone();
+    let result = change(&mut after);
+    write(root, &before, &after)?;
+    Ok(result)
+}
+
 /// Writes what changed since `before`. When this returns, the cluster has it; without quorum it is [`Class::TryLater`].
-pub fn write(root: &Sysroot, before: &Ledger, after: &Ledger) -> Result<()> {
+fn write(root: &Sysroot, before: &Ledger, after: &Ledger) -> Result<()> {
     let (old, new) = (before.files()?, after.files()?);
     for (row, text) in new.iter().filter(|(row, text)| old.get(row) != Some(text)) {
         files::write_shared(&root.path(&format!("{}/{row}", folder())), text)?;

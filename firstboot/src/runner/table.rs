@@ -63,6 +63,14 @@ pub const TABLE: &[Row] = &[
         source: "the option is in netbase 2.13 of Debian 1.3 and in hostname 3.23 of Debian 12; inferred",
     },
     Row {
+        program: "hwclock",
+        package: "util-linux",
+        version: "2.20.1",
+        options: &["--systohc", "--utc"],
+        values: &[],
+        source: "hwclock's manual since 2.4, inferred",
+    },
+    Row {
         program: "ifdown",
         package: "ifupdown",
         version: "0.7",
@@ -82,7 +90,7 @@ pub const TABLE: &[Row] = &[
         program: "invoke-rc.d",
         package: "sysv-rc",
         version: "2.88dsf",
-        options: &["start"],
+        options: &["start", "stop", "restart"],
         values: &[],
         source: "Debian Policy 9.3.3, inferred",
     },

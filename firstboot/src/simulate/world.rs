@@ -268,6 +268,7 @@ impl<'a> World<'a> {
                 Output::Yielded(other) => self.tell_of(at, "yields to", other),
                 Output::Stopped(other) => self.tell_of(at, "stops for", other),
                 Output::Rival(other) => self.tell_of(at, "has a rival:", other),
+                Output::Retired(reason) => self.fail(&format!("node {at} lost its place: {reason}")),
                 Output::Refused(reason) => self.tell(at, &format!("is refused: {reason}")),
                 Output::Twin => self.fail(&format!("node {at} met itself")),
             }
