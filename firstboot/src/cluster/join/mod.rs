@@ -23,6 +23,7 @@ use crate::files;
 use crate::hello::MachineId;
 use crate::outcome::Class;
 use crate::site::{Place, Site};
+use crate::status::MEANWHILE;
 use crate::step::{Finding, Step};
 use crate::system::System;
 
@@ -70,8 +71,15 @@ impl Join {
             key: trust::own_key(system)?,
         };
         let session = Session::open(system, &self.site, master.unwrap_or(self.site.network.vip))?;
-        let wait = |reason: &str| system.log.say(&format!("the Master has this node wait: {reason}"));
-        let (mut session, welcome) = session.ask(ask, wait)?;
+        let meanwhile = system.root.path(MEANWHILE);
+        let wait = |reason: &str| {
+            let sentence = format!("the Master has this node wait: {reason}");
+            system.log.say(&sentence);
+            files::write(&meanwhile, sentence, 0o644)
+        };
+        let asked = session.ask(ask, wait);
+        files::remove(&meanwhile)?;
+        let (mut session, welcome) = asked?;
         system.log.say(&format!("the Master {} lets this node in", welcome.master));
         if let Err(error) = self.enter(system, &welcome) {
             if Class::of(&error) != Class::Interrupted {
