@@ -50,7 +50,7 @@ impl Join {
         &self.site.site.cluster_name
     }
 
-    /// Has the Master let this node in, and joins. `is_half` is whether an earlier try left something.
+    /// Has the Master let this node in, and joins.
     fn join(&self, system: &System) -> Result<()> {
         bring::require_name(&system.root, &self.place)?;
         let facts = Facts::gather(&system.root, system.runner);
