@@ -41,6 +41,10 @@ pub fn stand(system: &System, name: &str) -> Result<Stand> {
         await_mount(system)?;
         found = stand::stand(&Seen::look(&system.root), name);
     }
+    if found == Stand::Alone {
+        // The way back may have been cut off before it came to them.
+        keys::restore(&system.root)?;
+    }
     match &found {
         Stand::Foreign(_) | Stand::Left(_) => Err(refuse(&found, name)),
         _ => Ok(found),
