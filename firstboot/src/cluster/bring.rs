@@ -32,14 +32,18 @@ pub const AUTHKEY: &str = "/var/lib/pve-cluster/corosync.authkey";
 /// What is to be said of a cluster without quorum.
 const NO_QUORUM: &str = "switch on more of its nodes, and `pvecm status` here counts them";
 
-/// How this node stands to the cluster `name`; what a person must decide, and what must be waited for, are errors. With `mount` the
-/// cluster's file system is started if it is not there.
+/// How this node stands to the cluster `name`; what a person must decide, and what must be waited for, are errors. The cluster's
+/// file system is started if it is not there.
 pub fn stand(system: &System, name: &str) -> Result<Stand> {
     let mut found = stand::stand(&Seen::look(&system.root), name);
     if found == Stand::Unmounted {
         service(system, &["pve-cluster", "start"])?;
         await_mount(system)?;
         found = stand::stand(&Seen::look(&system.root), name);
+    }
+    if found == Stand::Alone {
+        // The way back may have been cut off before it came to them.
+        keys::restore(&system.root)?;
     }
     match &found {
         Stand::Foreign(_) | Stand::Left(_) => Err(refuse(&found, name)),
@@ -72,10 +76,10 @@ pub fn await_mount(system: &System) -> Result<()> {
     })
 }
 
-/// Has a service do something; that it failed is noted and told, and what counts is seen elsewhere.
+/// Has a service do something, and returns its complaint, if any: whether it came about is seen elsewhere.
 pub fn service(system: &System, words: &[&str]) -> Result<String> {
-    let output = system.runner.outcome(&Call::new("service").args(words.iter().copied()).limit(SERVICE))?;
-    Ok(if output.code == 0 { String::new() } else { output.complaint() })
+    let call = Call::new("service").args(words.iter().copied()).limit(SERVICE);
+    Ok(system.runner.outcome(&call)?.failure())
 }
 
 /// Waits until this node and `others` are seen in the cluster `name`, with quorum.

@@ -100,8 +100,7 @@ impl Step for Found {
 pub fn pvecm(runner: &dyn Runner, words: &[&str], limit: Duration) -> Result<String> {
     let call = Call::new("pvecm").args(words.iter().copied()).env("HOME", "/root").inside("/").limit(limit);
     match runner.outcome(&call) {
-        Ok(output) if output.code == 0 => Ok(String::new()),
-        Ok(output) => Ok(output.complaint()),
+        Ok(output) => Ok(output.failure()),
         Err(error) if Class::of(&error) == Class::Interrupted => Err(error),
         Err(error) => Ok(format!("{error:#}")),
     }

@@ -145,6 +145,17 @@ impl Output {
     }
 }
 
+impl Output {
+    /// What went wrong, in words: nothing after exit code 0, else [`Output::complaint`], or the exit code if there is none.
+    pub fn failure(&self) -> String {
+        match (self.code, self.complaint()) {
+            (0, _) => String::new(),
+            (code, complaint) if complaint.is_empty() => format!("exit code {code}"),
+            (_, complaint) => complaint,
+        }
+    }
+}
+
 /// Runs commands. Standard input is empty unless the call gives some; both other streams are kept and not shown.
 pub trait Runner: Sync {
     /// Runs the call and returns its output whatever its exit code is. An error means that it could not be run,

@@ -23,6 +23,7 @@ use crate::files;
 use crate::hello::MachineId;
 use crate::outcome::Class;
 use crate::site::{Place, Site};
+use crate::status::MEANWHILE;
 use crate::step::{Finding, Step};
 use crate::system::System;
 
@@ -49,7 +50,7 @@ impl Join {
         &self.site.site.cluster_name
     }
 
-    /// Has the Master let this node in, and joins. `is_half` is whether an earlier try left something.
+    /// Has the Master let this node in, and joins.
     fn join(&self, system: &System) -> Result<()> {
         bring::require_name(&system.root, &self.place)?;
         let facts = Facts::gather(&system.root, system.runner);
@@ -70,8 +71,15 @@ impl Join {
             key: trust::own_key(system)?,
         };
         let session = Session::open(system, &self.site, master.unwrap_or(self.site.network.vip))?;
-        let wait = |reason: &str| system.log.say(&format!("the Master has this node wait: {reason}"));
-        let (mut session, welcome) = session.ask(ask, wait)?;
+        let meanwhile = system.root.path(MEANWHILE);
+        let wait = |reason: &str| {
+            let sentence = format!("the Master has this node wait: {reason}");
+            system.log.say(&sentence);
+            files::write(&meanwhile, sentence, 0o644)
+        };
+        let asked = session.ask(ask, wait);
+        files::remove(&meanwhile)?;
+        let (mut session, welcome) = asked?;
         system.log.say(&format!("the Master {} lets this node in", welcome.master));
         if let Err(error) = self.enter(system, &welcome) {
             if Class::of(&error) != Class::Interrupted {
@@ -109,16 +117,15 @@ impl Join {
         }
         let complaint = pvecm(system.runner, &["add", &welcome.address.to_string()], ADD)?;
         let others = [welcome.master.as_str()];
-        if bring::await_members(system, self.cluster(), &others, bring::SEEN)? {
+        // What left nothing behind is not waited for: meanwhile others wait to join.
+        let limit = if rollback::is_needed(&system.root) { bring::SEEN } else { Duration::ZERO };
+        if bring::await_members(system, self.cluster(), &others, limit)? {
             return Ok(());
         }
         let said = if complaint.is_empty() { "no error".to_owned() } else { complaint };
         let mut reason = format!(
-            "`pvecm add {}` did not make this node a member that sees {} within {} s; it said: {said}; it was rolled back, and /var/log/cluster/corosync.log \
-             tells more",
-            welcome.address,
-            welcome.master,
-            bring::SEEN.as_secs()
+            "`pvecm add {}` did not make this node a member that sees {}, and was rolled back; it said: {said}; /var/log/cluster/corosync.log tells more",
+            welcome.address, welcome.master,
         );
         if rollback::is_needed(&system.root)
             && let Err(error) = rollback::roll_back(system)

@@ -68,12 +68,12 @@ impl Session {
     }
 
     /// Asks, and waits until the Master lets this node in. What the Master says meanwhile goes to `wait`.
-    pub fn ask(mut self, ask: Ask, wait: impl Fn(&str)) -> Result<(Self, Welcome)> {
+    pub fn ask(mut self, ask: Ask, wait: impl Fn(&str) -> Result<()>) -> Result<(Self, Welcome)> {
         // If it is gone already, its end tells why.
         let _ = self.tell(&FromNode::Ask(ask));
         loop {
             match self.hear()? {
-                Some(FromMaster::Wait(reason)) => wait(&crate::site::visible(&reason)),
+                Some(FromMaster::Wait(reason)) => wait(&crate::site::visible(&reason))?,
                 Some(FromMaster::Welcome(welcome)) => return Ok((self, welcome)),
                 Some(FromMaster::Refused(refused)) => {
                     let class = if refused.is_final { Class::Refused } else { Class::TryLater };

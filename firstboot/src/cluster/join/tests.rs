@@ -167,6 +167,25 @@ fn a_half_joined_node_goes_back_only_when_the_master_lets_it_in_anew() {
 }
 
 #[test]
+fn a_way_back_that_was_cut_off_leaves_no_person_locked_out() {
+    let node = Node::new();
+    node.world.has_others.store(false, Ordering::SeqCst);
+    let commands = || master(node.commands(), vec![welcome("DLLL-CIAS")]).0;
+    let whole = Node::new();
+    whole.world.has_others.store(false, Ordering::SeqCst);
+    let failing = master(whole.commands(), vec![welcome("DLLL-CIAS")]).0;
+    whole.run(step(&whole).as_ref(), &failing).unwrap_err();
+    let start = failing.lines().iter().position(|line| line == "service pve-cluster start").unwrap();
+    node.run(step(&node).as_ref(), &commands().cut_at(2 * start + 1)).unwrap_err();
+    node.world.boot();
+    let shared = || node.root().text("/etc/pve/priv/authorized_keys").unwrap();
+    assert!(!shared().contains("ADMIN"));
+    // The Master is not there, so that the join does not come further.
+    node.run(step(&node).as_ref(), &master(node.commands(), Vec::new()).0).unwrap_err();
+    assert!(shared().contains("ADMIN"));
+}
+
+#[test]
 fn a_member_never_goes_back() {
     let node = Node::new();
     node.run(step(&node).as_ref(), &kind(&node)).unwrap();
