@@ -91,11 +91,18 @@ pub(super) fn hold(mut child: Child, call: &Call, stop: &Stop) -> Result<Convers
 
 /// Waits until it ends, and ends it before that if it must.
 fn guard(group: Pid, events: &mpsc::Receiver<Event>, limit: Duration) -> Result<i32> {
-    let (mut end, mut is_over) = (Instant::now() + limit, false);
+    let (mut end, mut is_over, mut is_closed) = (Instant::now() + limit, false, false);
     loop {
         match events.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            Ok(Event::Ended(status)) => return Ok(code(status?)),
-            Ok(Event::StreamClosed) => {}
+            Ok(Event::Ended(status)) => {
+                // What it said last may still be on its way; whatever it left running may keep the stream open.
+                while !is_closed
+                    && matches!(events.recv_timeout(GRACE), Ok(event) if !matches!(event, Event::StreamClosed))
+                {
+                }
+                return Ok(code(status?));
+            }
+            Ok(Event::StreamClosed) => is_closed = true,
             Ok(Event::EndAsked) => {
                 is_over = true;
                 end = end.min(Instant::now() + GRACE);
