@@ -1,5 +1,6 @@
 //! The cluster of Proxmox VE as this node sees it: who is a member, whether there is quorum, and the files that all nodes share.
 
+pub mod conf;
 pub mod members;
 pub mod register;
 

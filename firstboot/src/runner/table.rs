@@ -106,6 +106,22 @@ pub const TABLE: &[Row] = &[
         source: "UL mount/mount.c, read; `noload`: KN Documentation/filesystems/ext3.txt, read",
     },
     Row {
+        program: "sshd",
+        package: "openssh-server",
+        version: "6.0p1",
+        options: &["-t", "-f"],
+        values: &[],
+        source: "OpenSSH's manual since 2.9, inferred",
+    },
+    Row {
+        program: "start-stop-daemon",
+        package: "dpkg",
+        version: "1.16.18",
+        options: &["--start", "--stop", "--oknodo", "--retry", "--pidfile", "--exec"],
+        values: &[],
+        source: "dpkg's manual since 1.10, inferred",
+    },
+    Row {
         program: "sync",
         package: "coreutils",
         version: "8.13",
@@ -298,7 +314,8 @@ mod tests {
         for file in files {
             let text = shipped(&file);
             for rest in text.split("Call::new(\"").skip(1) {
-                called.insert(rest.split('"').next().unwrap().to_owned());
+                let program = rest.split('"').next().unwrap();
+                called.insert(program.rsplit('/').next().unwrap().to_owned());
             }
             if text.contains("Command::new(") {
                 starting.insert(file.strip_prefix(&root).unwrap().display().to_string());
