@@ -1,7 +1,10 @@
 //! Enrolment: how a node with a place is let into the cluster, over ssh and one node at a time (design D6).
 
+pub mod keys;
+pub mod manage;
 pub mod policy;
 pub mod protocol;
+pub mod serve;
 pub mod service;
 pub mod store;
 

@@ -38,10 +38,7 @@ pub fn read(root: &Sysroot) -> Result<Book> {
             "the cluster's file system is not mounted at /etc/pve, so nobody knows who may join: `service pve-cluster status` tells why",
         ));
     }
-    let until = match root.has(&window()) {
-        true => parse::<Window>(root, &window())?.until,
-        false => 0,
-    };
+    let until = if root.has(&window()) { parse::<Window>(root, &window())?.until } else { 0 };
     let mut book = Book { until, ..Book::default() };
     let folder = machines();
     // What is being written has another name beside it.

@@ -106,6 +106,22 @@ pub const TABLE: &[Row] = &[
         source: "UL mount/mount.c, read; `noload`: KN Documentation/filesystems/ext3.txt, read",
     },
     Row {
+        program: "pvecm",
+        package: "pve-cluster",
+        version: "3.0",
+        options: &["delnode", "expected"],
+        values: &[],
+        source: "PC data/PVE/pvecm (docs/facts.md 16), read",
+    },
+    Row {
+        program: "sendmail",
+        package: "postfix",
+        version: "2.9.6",
+        options: &["-t", "-oi"],
+        values: &[],
+        source: "postfix's manual since 1.0, inferred",
+    },
+    Row {
         program: "sshd",
         package: "openssh-server",
         version: "6.0p1",
