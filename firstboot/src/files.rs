@@ -125,27 +125,16 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// As [`lock()`], but waits until the other process is done, which must not take long.
-pub fn lock_in_turn(path: &Path) -> Result<Flock<File>> {
-    let file = open_lock(path)?;
-    Flock::lock(file, FlockArg::LockExclusive)
-        .map_err(|(_, error)| anyhow::Error::new(error).context(format!("locking {}", path.display())))
-}
-
-fn open_lock(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .with_context(|| format!("opening {}", path.display()))
-}
-
 /// Locks the file at `path`, an empty one that nothing reads, until the answer is dropped. If another process has it, that is
 /// [`Class::TryLater`] with the sentence `busy`.
 pub fn lock(path: &Path, busy: impl FnOnce() -> String) -> Result<Flock<File>> {
     let shown = path.display();
-    let file = open_lock(path)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .with_context(|| format!("opening {shown}"))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
         Errno::EWOULDBLOCK => Class::TryLater.error(busy()),
         error => anyhow::Error::new(error).context(format!("locking {shown}")),

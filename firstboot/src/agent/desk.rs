@@ -182,7 +182,10 @@ impl Clerk {
             place: place.clone(),
             serial: self.serial.clone(),
         };
-        register::change(&self.root, |ledger| ledger.enter(entry))
+        register::change(&self.root, |ledger| {
+            ledger.enter(entry);
+            Ok(())
+        })
     }
 
     /// All answers, after one change of the ledger.
@@ -196,7 +199,7 @@ impl Clerk {
             return no(&format!("the Master gives no place now: {NO_QUORUM}"));
         }
         let decided = register::change(&self.root, |ledger| {
-            asked.iter().map(|asking| self.decide(ledger, asking)).collect::<Vec<_>>()
+            Ok(asked.iter().map(|asking| self.decide(ledger, asking)).collect::<Vec<_>>())
         });
         let (decided, key, master) = match decided.and_then(|decided| {
             let place = journal::read(&self.root)?.and_then(|state| state.place);

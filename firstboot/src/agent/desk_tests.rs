@@ -73,7 +73,7 @@ fn a_founder_that_the_ledger_does_not_know_as_such_does_not_serve() {
     let stranger = Clerk { me: OTHER, ..master("founder").1 };
     let stranger = Clerk { root: clerk.root.clone(), ..stranger };
     assert_eq!(Class::of(&stranger.stand().unwrap_err()), Class::Refused);
-    register::change(&clerk.root, |ledger| ledger.set([10, 254, 0, 1].into(), State::Retired)).unwrap();
+    register::change(&clerk.root, |ledger| Ok(ledger.set([10, 254, 0, 1].into(), State::Retired))).unwrap();
     assert_eq!(Class::of(&clerk.stand().unwrap_err()), Class::Refused);
 }
 
@@ -112,7 +112,7 @@ fn each_refusal_says_why_and_only_a_retired_place_is_for_good() {
     }
     let held = || asking(OTHER, "3.1", Some([10, 254, 1, 1]));
     assert!(matches!(clerk.work(vec![Work::Ask(held())])[0], Answer::Offer(_)), "its place stands");
-    register::change(&clerk.root, |ledger| ledger.set([10, 254, 1, 1].into(), State::Retired)).unwrap();
+    register::change(&clerk.root, |ledger| Ok(ledger.set([10, 254, 1, 1].into(), State::Retired))).unwrap();
     let (reason, is_final) = ask(held());
     assert!(reason.contains("removed from the cluster") && is_final, "{reason}");
     std::fs::write(clerk.root.path("/etc/pve/.members"), members(0)).unwrap();

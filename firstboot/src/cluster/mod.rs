@@ -1,6 +1,7 @@
 //! The cluster of Proxmox VE as this node sees it: who is a member, whether there is quorum, and the files that all nodes share.
 
 pub mod bring;
+pub mod conf;
 pub mod found;
 pub mod join;
 pub mod keys;

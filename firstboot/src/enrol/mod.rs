@@ -1,6 +1,12 @@
 //! Enrolment: how a node with a place is let into the cluster, over ssh and one node at a time (design D6).
 
+pub mod keys;
+pub mod manage;
+pub mod policy;
 pub mod protocol;
+pub mod serve;
+pub mod service;
+pub mod store;
 
 use std::fmt::Write;
 
@@ -23,4 +29,17 @@ pub fn tag(key: &str) -> Result<String> {
 /// Takes the join key's files from this node, once it is in the cluster.
 pub fn forget_join_key(root: &Sysroot) -> Result<()> {
     files::remove(&root.path("/run/cias/join/key"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_site_has_a_tag_of_its_own() {
+        let tag = |digits: &str| tag(&digits.repeat(32)).unwrap();
+        assert_eq!(tag("5a").len(), 64);
+        assert_ne!(tag("5a"), tag("5b"));
+        assert!(super::tag("5a").is_err());
+    }
 }

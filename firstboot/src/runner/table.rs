@@ -117,9 +117,17 @@ pub const TABLE: &[Row] = &[
         program: "pvecm",
         package: "pve-cluster",
         version: "3.0",
-        options: &["create", "add", "updatecerts"],
+        options: &["create", "add", "updatecerts", "delnode", "expected"],
         values: &[],
         source: "PC data/PVE/pvecm, read (facts.md 16)",
+    },
+    Row {
+        program: "sendmail",
+        package: "postfix",
+        version: "2.9.6",
+        options: &["-t", "-oi"],
+        values: &[],
+        source: "postfix's manual since 1.0, inferred",
     },
     Row {
         program: "service",
@@ -157,6 +165,22 @@ pub const TABLE: &[Row] = &[
         options: &["-q", "-t", "-b", "-N", "-f", "-R", "-y"],
         values: &[("-t", &["rsa"])],
         source: "ssh-keygen's manual of OpenSSH 5 and 9, inferred",
+    },
+    Row {
+        program: "sshd",
+        package: "openssh-server",
+        version: "6.0p1",
+        options: &["-t", "-f"],
+        values: &[],
+        source: "OpenSSH's manual since 2.9, inferred",
+    },
+    Row {
+        program: "start-stop-daemon",
+        package: "dpkg",
+        version: "1.16.18",
+        options: &["--start", "--stop", "--oknodo", "--retry", "--pidfile", "--exec"],
+        values: &[],
+        source: "dpkg's manual since 1.10, inferred",
     },
     Row {
         program: "sync",
@@ -351,7 +375,8 @@ mod tests {
         for file in files {
             let text = shipped(&file);
             for rest in text.split("Call::new(\"").skip(1) {
-                called.insert(rest.split('"').next().unwrap().to_owned());
+                let program = rest.split('"').next().unwrap();
+                called.insert(program.rsplit('/').next().unwrap().to_owned());
             }
             if text.contains("Command::new(") {
                 starting.insert(file.strip_prefix(&root).unwrap().display().to_string());
