@@ -2,9 +2,10 @@
 //! a Master that falls silent is replaced.
 
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::Result;
@@ -19,8 +20,9 @@ use crate::hello::output::Asking;
 use crate::journal::{self, Role};
 use crate::log::Log;
 use crate::outcome::Class;
+use crate::runner::Host;
 use crate::site::{Place, Site};
-use crate::system::Sysroot;
+use crate::system::{Sysroot, System};
 
 /// The most requests that wait; whoever is let go asks again.
 const MOST: usize = 4096;
@@ -76,6 +78,10 @@ pub struct Clerk {
     pub release: String,
     /// The agent's log.
     pub log: Arc<Log>,
+    /// What was complained of last.
+    pub complaint: Mutex<String>,
+    /// Has the service of the enrolment run; a test has another one.
+    pub keep: fn(&System, &Site, Ipv4Addr) -> Result<()>,
 }
 
 impl Desk {
@@ -172,7 +178,23 @@ impl Clerk {
             }
             _ => self.enter(&place)?,
         }
+        let host = Host::new(|line| self.log.note(line));
+        let system = System { root: self.root.clone(), runner: &host, log: &self.log };
+        // Nobody joins meanwhile, and places are given all the same.
+        if let Err(error) = (self.keep)(&system, &self.site, place.address) {
+            self.complain(&error);
+        }
         Ok(Standing::Serving)
+    }
+
+    /// Once for each reason: it is tried again every moment.
+    fn complain(&self, error: &anyhow::Error) {
+        let sentence = format!("warning: the service of the enrolment does not run: {error:#}");
+        let mut last = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last != sentence {
+            self.log.say(&format!("agent: {sentence}"));
+            *last = sentence;
+        }
     }
 
     fn enter(&self, place: &Place) -> Result<()> {

@@ -35,7 +35,7 @@ use crate::log::Log;
 use crate::outcome::Class;
 use crate::runner::Host;
 use crate::system::Sysroot;
-use crate::{files, node};
+use crate::{enrol, files, node};
 
 use voice::Voice;
 
@@ -139,6 +139,8 @@ fn prepare<'a>(request: &'a Request, log: &'a Arc<Log>) -> Result<work::Agent<'a
         serial: me.who.serial.clone(),
         release: me.release.clone(),
         log: log.clone(),
+        complaint: std::sync::Mutex::default(),
+        keep: enrol::service::keep,
     };
     let parts = work::Parts {
         codec: Codec::new(&site.secrets.key)?,
