@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::disks::DataDisks;
 use crate::facts::disks::Source;
 use crate::facts::{Hardware, minimum, report};
+use crate::identity::conflict::Alone;
 use crate::site::Site;
 use crate::step::{Finding, Step};
 use crate::system::System;
@@ -14,7 +15,7 @@ pub const STAGE: &str = "provision";
 
 /// The stage's steps for `site`, in their order.
 pub fn steps(site: &Site) -> Vec<Box<dyn Step>> {
-    vec![Box::new(Minimum), Box::new(DataDisks::new(site))]
+    vec![Box::new(Alone), Box::new(Minimum), Box::new(DataDisks::new(site))]
 }
 
 /// Names what the machine lacks to be a Master. A weak machine is still a node, so nothing is to be done about it.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::identity::HELD;
+use super::port;
+use crate::identity::{HELD, conflict};
 use crate::journal;
 use crate::outcome::Class;
 use crate::runner::{Call, Output};
@@ -70,6 +71,12 @@ fn start(system: &System, addresses: &[Ipv4Addr]) -> Result<()> {
     let place =
         journal::read(&system.root)?.and_then(|state| state.place).context("reading the node's place")?;
     if !addresses.contains(&place.address) {
+        // Before it is up: a second holder would disturb the first from the first moment on.
+        if let Ok(port) = port::choose(&system.root)
+            && let Some(other) = conflict::holder(port, place.address)?
+        {
+            return Err(Class::Refused.error(conflict::sentence(place.address, &other)));
+        }
         // It may be down; what counts is that it comes up by the new file.
         system.runner.outcome(&Call::new("ifdown").arg("vmbr0"))?;
         system.runner.run(&Call::new("ifup").arg("vmbr0"))?;

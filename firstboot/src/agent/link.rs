@@ -1,6 +1,6 @@
-//! The wire: raw Ethernet frames of our type on one port, sent to all.
+//! The wire: raw Ethernet frames of one type on one port, sent to all.
 //!
-//! Broadcast, not a multicast group: every switch passes it on, snooping or not, and nobody else reads this type. The head is written here, because a raw
+//! Broadcast, not a multicast group: every switch passes it on, snooping or not, and nobody else reads our type. The head is written here, because a raw
 //! socket needs no address to send and so the safe calls of `nix` do for all of it: the kernel's own list of ports has the address to bind to.
 
 use std::num::NonZeroU32;
@@ -50,8 +50,13 @@ pub enum Received {
 }
 
 impl Link {
-    /// Opens the port `name`; nothing, if there is none of that name (any more).
+    /// Opens the port `name` for our own frames; nothing, if there is none of that name (any more).
     pub fn open(name: &str) -> Result<Option<Self>> {
+        Self::of_type(name, ETHERTYPE)
+    }
+
+    /// The same for frames of another Ethernet type.
+    pub fn of_type(name: &str, ethertype: u16) -> Result<Option<Self>> {
         let opening = || format!("opening a raw socket on {name}");
         let ports = nix::ifaddrs::getifaddrs().context("listing the network ports")?;
         let found = ports
@@ -59,7 +64,7 @@ impl Link {
             .find_map(|port| port.address.as_ref().and_then(|address| address.as_link_addr().copied()));
         let Some(address) = found else { return Ok(None) };
         let mac = address.addr().with_context(opening)?;
-        let protocol = NonZeroU32::new(u32::from(ETHERTYPE.to_be())).map(Protocol::from_raw);
+        let protocol = NonZeroU32::new(u32::from(ethertype.to_be())).map(Protocol::from_raw);
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = rustix::net::socket_with(AddressFamily::PACKET, SocketType::RAW, flags, protocol);
         let socket = match socket {
@@ -78,7 +83,7 @@ impl Link {
         }
         let mut head = [0xff; HEAD];
         head[6..12].copy_from_slice(&mac);
-        head[12..].copy_from_slice(&ETHERTYPE.to_be_bytes());
+        head[12..].copy_from_slice(&ethertype.to_be_bytes());
         let link = Self { name: name.to_owned(), socket, head };
         link.forget_others();
         Ok(Some(link))
@@ -92,6 +97,13 @@ impl Link {
                 break;
             }
         }
+    }
+
+    /// The port's own address.
+    pub fn address(&self) -> [u8; 6] {
+        let mut address = [0; 6];
+        address.copy_from_slice(&self.head[6..12]);
+        address
     }
 
     /// The port's name.

@@ -1,5 +1,6 @@
 //! A server of the test's wire: a node in a folder, whose agent runs in a network namespace.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its machine up must stop")]
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::os::unix::fs::symlink;
 
@@ -46,7 +47,17 @@ impl Server {
 
     /// Starts its agent.
     pub fn start(&mut self) {
-        let command = self.node.command(&["agent", "--hurry", &HURRY.to_string()], &[]);
+        self.agent = Some(self.begin(&["agent", "--hurry", &HURRY.to_string()]));
+    }
+
+    /// Runs `cias` in its network and returns the exit code.
+    pub fn cias(&mut self, args: &[&str]) -> i32 {
+        let pid = self.begin(args);
+        self.space.reap(pid)
+    }
+
+    fn begin(&mut self, args: &[&str]) -> Pid {
+        let command = self.node.command(args, &[]);
         let words: Vec<_> = std::iter::once(command.get_program())
             .chain(command.get_args())
             .map(|word| word.to_str().unwrap())
@@ -61,7 +72,7 @@ impl Server {
             words.join(" "),
             self.node.path("stderr").display()
         );
-        self.agent = Some(self.space.start(&line));
+        self.space.start(&line)
     }
 
     /// Ends its agent by a signal, and returns its exit code.
