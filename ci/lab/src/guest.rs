@@ -8,79 +8,25 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use cias_firstboot::runner::{Call, Output};
 use serde_json::json;
 
+use crate::machine::{Machine, Medium};
 use crate::net::Net;
 use crate::qmp::Qmp;
 use crate::wait;
 
-/// A disk of a server.
-#[derive(Clone, Debug)]
-pub struct Disk {
-    /// Raw image file.
-    pub image: PathBuf,
-    /// Serial number that the server sees.
-    pub serial: String,
-    /// Does the firmware boot from it?
-    pub boot: bool,
-    /// What is wrong with it.
-    pub fault: Fault,
-}
+/// Five times what saving and taking in a state take here at most.
+const SAVE: Duration = Duration::from_mins(1);
 
-/// What is wrong with a disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fault {
-    /// Nothing.
-    #[default]
-    None,
-    /// It takes no writes.
-    ReadOnly,
-    /// Every read fails.
-    Unreadable,
-}
-
-impl Disk {
-    /// What `-drive` says of it, but for the id.
-    fn drive(&self) -> String {
-        let image = self.image.display();
-        match self.fault {
-            Fault::None => format!("format=raw,cache=unsafe,file={image}"),
-            Fault::ReadOnly => format!("format=raw,readonly=on,file={image}"),
-            Fault::Unreadable => format!(
-                "driver=raw,file.driver=blkdebug,file.image.driver=file,file.image.filename={image},\
-                 file.inject-error.0.event=read_aio,file.inject-error.0.errno=5,file.inject-error.0.once=off"
-            ),
-        }
-    }
-}
-
-/// What a server is made of.
-#[derive(Clone, Debug)]
-pub struct Machine {
-    /// Name for files and messages.
-    pub name: String,
-    /// Serial number in the firmware.
-    pub serial: String,
-    /// Memory in MiB.
-    pub memory: u32,
-    /// Disks in the order of the bus.
-    pub disks: Vec<Disk>,
-    /// MAC addresses, one for each NIC.
-    pub nics: Vec<String>,
-    /// Is there a video card?
-    pub video: bool,
-    /// Are cables in the NICs?
-    pub link: bool,
-}
-
-/// What stands first in the boot order, before the disks.
+/// How a server is switched on.
 #[derive(Clone, Copy, Debug)]
-pub enum Medium<'a> {
-    /// A CD in the drive.
-    Cd(&'a Path),
-    /// A stick at a USB port.
-    Stick(&'a Path),
+pub enum Start<'a> {
+    /// From its disks.
+    On,
+    /// From a medium that comes before them.
+    From(Medium<'a>),
+    /// From a file with its state, in which it then stands still until it is told to go on.
+    Saved(&'a Path),
 }
 
 /// A running server; dropped, it is switched off as by a power cut.
@@ -94,8 +40,8 @@ pub struct Guest<'n> {
 }
 
 impl<'n> Guest<'n> {
-    /// Switches a server on; with a medium, a reboot ends QEMU, so that its end says "installed".
-    pub fn start(net: &'n Net, machine: &Machine, medium: Option<Medium<'_>>, folder: &Path) -> Result<Self> {
+    /// Switches a server on.
+    pub fn start(net: &'n Net, machine: &Machine, how: Start<'_>, folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         let file = |what: &str| folder.join(format!("{}.{what}", machine.name));
         for old in ["console", "tty", "qmp"] {
@@ -106,20 +52,7 @@ impl<'n> Guest<'n> {
         let [first, rest @ ..] = net.inside();
         let mut command = Command::new(first);
         command.args(rest).arg("qemu-system-x86_64");
-        command.args([
-            "-M",
-            "pc",
-            "-cpu",
-            "qemu64",
-            "-accel",
-            "tcg,thread=multi,tb-size=256",
-            "-smp",
-            "1",
-            "-display",
-            "none",
-        ]);
-        command.args(["-m", &machine.memory.to_string(), "-vga", if machine.video { "std" } else { "none" }]);
-        command.args(["-device", "virtio-rng-pci", "-smbios", &format!("type=1,serial={}", machine.serial)]);
+        command.args(machine.words());
         let (tty, log) = (file("tty"), file("console"));
         command.arg("-chardev").arg(format!(
             "socket,id=tty,path={},server=on,wait=off,logfile={}",
@@ -132,25 +65,13 @@ impl<'n> Guest<'n> {
             "-qmp",
             &format!("unix:{},server=on,wait=off", file("qmp").display()),
         ]);
-        for (index, disk) in machine.disks.iter().enumerate() {
-            let boot = if disk.boot { ",bootindex=1" } else { "" };
-            command.arg("-drive").arg(format!("if=none,id=d{index},{}", disk.drive()));
-            command.arg("-device").arg(format!("virtio-blk-pci,drive=d{index},serial={}{boot}", disk.serial));
-        }
-        if let Some(medium) = medium {
-            let drive = |kind: &str, image: &Path| {
-                format!("if=none,id=medium,format=raw,readonly=on{kind},file={}", image.display())
-            };
-            match medium {
-                Medium::Cd(image) => command
-                    .args(["-drive", &drive(",media=cdrom", image)])
-                    .args(["-device", "ide-cd,drive=medium,bootindex=0"]),
-                Medium::Stick(image) => command
-                    .args(["-drive", &drive("", image), "-device", "qemu-xhci"])
-                    .args(["-device", "usb-storage,drive=medium,bootindex=0"]),
-            };
-            command.arg("-no-reboot");
-        }
+        command.args(match how {
+            Start::On => Vec::new(),
+            Start::From(medium) => medium.words(),
+            Start::Saved(state) => {
+                ["-S", "-incoming", &format!("exec:cat {}", state.display())].map(str::to_owned).into()
+            }
+        });
         for ((index, mac), tap) in machine.nics.iter().enumerate().zip(&taps) {
             net.tap(tap)?;
             command.args(["-netdev", &format!("tap,id=n{index},ifname={tap},script=no,downscript=no")]);
@@ -207,25 +128,18 @@ impl<'n> Guest<'n> {
         limit: Duration,
         mut condition: impl FnMut(&Self) -> Result<Option<T>>,
     ) -> Result<T> {
-        let found = wait::until(limit, || {
-            if let Some(value) = condition(self)? {
-                return Ok(Some(value));
-            }
-            if self.qemu.try_wait()?.is_some() {
-                bail!("{}: QEMU ended while the lab waited for {what}\n{}", self.name, self.tail());
-            }
-            if self.console().contains("Out of memory") {
-                bail!("{}: out of memory while the lab waited for {what}\n{}", self.name, self.tail());
-            }
-            Ok(None)
-        })?;
-        let Some(value) = found else {
-            let picture = self.screenshot();
-            let said =
-                format!("{}: no {what} within {} s ({picture})\n{}", self.name, limit.as_secs(), self.tail());
-            return Err(wait::Late(said).into());
-        };
-        Ok(value)
+        all(std::slice::from_mut(self), what, limit, |guests| condition(&guests[0]))
+    }
+
+    /// What its end or its lack of memory say against it.
+    fn healthy(&mut self, what: &str) -> Result<()> {
+        if self.qemu.try_wait()?.is_some() {
+            bail!("{}: QEMU ended while the lab waited for {what}\n{}", self.name, self.tail());
+        }
+        if self.console().contains("Out of memory") {
+            bail!("{}: out of memory while the lab waited for {what}\n{}", self.name, self.tail());
+        }
+        Ok(())
     }
 
     /// Waits until QEMU ends by itself, as it does when the guest switches off, or reboots with the image in the drive.
@@ -283,20 +197,36 @@ impl<'n> Guest<'n> {
         Ok(lines.join("\n"))
     }
 
-    /// Runs a command in the guest as root, over ssh from the lab's address.
-    pub fn ssh(&self, address: &str, key: &Path, command: &str) -> Result<Output> {
-        let options = [
-            "StrictHostKeyChecking=no",
-            "UserKnownHostsFile=/dev/null",
-            "BatchMode=yes",
-            "ConnectTimeout=30",
-            "LogLevel=ERROR",
-        ];
-        let mut call = Call::new("ssh").args(["-i", &key.display().to_string()]);
-        for option in options {
-            call = call.args(["-o", option]);
-        }
-        self.net.outcome(&call.args([&format!("root@{address}"), command]).limit(Duration::from_mins(4)))
+    /// Its name in files and messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Lets it go on, or stand still: nothing in it notices.
+    pub fn run(&self, on: bool) -> Result<()> {
+        self.qmp(if on { "cont" } else { "stop" }, &json!({})).map(drop)
+    }
+
+    /// Writes the state of a server that stands still to a file. Its disks belong to that state, so it must not go on.
+    pub fn save(&mut self, state: &Path) -> Result<()> {
+        self.qmp("migrate-set-parameters", &json!({"max-bandwidth": 10_000_000_000_u64}))?;
+        self.qmp("migrate", &json!({"uri": format!("exec:cat > {}", state.display())}))?;
+        self.wait("saved state", SAVE, |guest| {
+            let found = guest.qmp("query-migrate", &json!({}))?;
+            match found["status"].as_str() {
+                Some("completed") => Ok(Some(())),
+                Some("failed" | "cancelled") => bail!("{}: saving its state failed: {found}", guest.name),
+                _ => Ok(None),
+            }
+        })
+    }
+
+    /// Waits until it has taken in the state that it was started with.
+    pub fn loaded(&mut self) -> Result<()> {
+        self.wait("state taken in", SAVE, |guest| {
+            let found = guest.qmp("query-status", &json!({}))?;
+            Ok((found["status"] != "inmigrate").then_some(()))
+        })
     }
 
     fn file(&self, what: &str) -> PathBuf {
@@ -320,6 +250,31 @@ impl<'n> Guest<'n> {
         }
         text
     }
+}
+
+/// Waits for anything of several servers; the error of a wait in vain ends with the last lines of each.
+pub fn all<'n, T>(
+    guests: &mut [Guest<'n>],
+    what: &str,
+    limit: Duration,
+    mut condition: impl FnMut(&[Guest<'n>]) -> Result<Option<T>>,
+) -> Result<T> {
+    let found = wait::until(limit, || {
+        if let Some(value) = condition(guests)? {
+            return Ok(Some(value));
+        }
+        guests.iter_mut().try_for_each(|guest| guest.healthy(what))?;
+        Ok(None)
+    })?;
+    if let Some(value) = found {
+        return Ok(value);
+    }
+    let mut said = format!("no {what} within {} s", limit.as_secs());
+    for guest in guests {
+        let picture = guest.screenshot();
+        let _ = write!(said, "\n{} ({picture}): {}", guest.name, guest.tail());
+    }
+    Err(wait::Late(said).into())
 }
 
 impl Drop for Guest<'_> {

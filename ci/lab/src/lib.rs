@@ -2,8 +2,12 @@
 
 pub mod base;
 pub mod guest;
+pub mod kept;
+pub mod machine;
 pub mod net;
+pub mod phases;
 pub mod qmp;
 pub mod scenario;
 pub mod site;
+pub mod volume;
 pub mod wait;

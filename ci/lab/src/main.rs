@@ -1,6 +1,5 @@
 //! The command `lab`.
 
-use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -109,7 +108,7 @@ fn prepare(work: &Path, standins: &Path, with: With) -> Result<Lab> {
         installer: with.installer,
         standins: standins.to_owned(),
     })?;
-    Ok(Lab { folder: work.join("run"), base, programs, installed: OnceCell::new() })
+    Ok(Lab { folder: work.join("run"), base, programs })
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {

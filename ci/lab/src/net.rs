@@ -1,9 +1,11 @@
 //! The lab's network: a namespace of its own with one bridge, to which every NIC of every guest is plugged.
 
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use cias_firstboot::runner::{Call, Host, Output, Runner};
+use nix::sched::{CloneFlags, setns};
 
 /// The address of the lab itself on the segment; guests take it for their gateway.
 pub const GATEWAY: &str = "10.0.0.254";
@@ -70,6 +72,26 @@ impl Net {
         ["ip", "netns", "exec", &self.name, "setpriv", "--pdeathsig", "KILL"].map(str::to_owned)
     }
 
+    /// Runs a job in a thread that sees the ports inside, for sockets that no command opens.
+    pub fn enter<T: Send>(&self, job: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let path = Path::new("/run/netns").join(&self.name);
+        let enter = || -> Result<T> {
+            let space = std::fs::File::open(&path).with_context(|| format!("opening {}", path.display()))?;
+            setns(space, CloneFlags::CLONE_NEWNET).with_context(|| format!("entering {}", path.display()))?;
+            job()
+        };
+        let ended = std::thread::scope(|scope| scope.spawn(enter).join());
+        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    /// Does an echo request to `address` come back within two seconds?
+    pub fn answers(&self, address: &str) -> Result<bool> {
+        let output = self.outcome(&Call::new("ping").args(["-n", "-c", "1", "-W", "2", address]))?;
+        // 1 says that nothing came back, or not yet a way to it; everything else, that ping itself failed.
+        ensure!(matches!(output.code, 0 | 1), "ping ended with {}: {}", output.code, output.stderr);
+        Ok(output.code == 0)
+    }
+
     /// Runs a command inside; any exit code but 0 is an error.
     pub fn run(&self, call: &Call) -> Result<Output> {
         self.host.run(&self.wrapped(call))
@@ -78,6 +100,25 @@ impl Net {
     /// Runs a command inside, whatever its exit code.
     pub fn outcome(&self, call: &Call) -> Result<Output> {
         self.host.outcome(&self.wrapped(call))
+    }
+
+    /// Runs a command on the node at `address` as root, over ssh from the lab's address, whatever its exit code; `stdin` goes to
+    /// its standard input.
+    pub fn ssh(&self, address: &str, key: &Path, command: &str, stdin: &str) -> Result<Output> {
+        let options = [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "BatchMode=yes",
+            "ConnectTimeout=30",
+            "LogLevel=ERROR",
+        ];
+        let mut call = Call::new("ssh").args(["-i", &key.display().to_string()]);
+        for option in options {
+            call = call.args(["-o", option]);
+        }
+        self.outcome(
+            &call.args([&format!("root@{address}"), command]).stdin(stdin).limit(Duration::from_mins(4)),
+        )
     }
 
     fn wrapped(&self, call: &Call) -> Call {

@@ -34,11 +34,18 @@ pub struct LabSite {
     pub key: PathBuf,
 }
 
+impl LabSite {
+    /// The one that was made in `folder`.
+    pub fn in_folder(folder: &Path) -> Self {
+        Self { file: folder.join("site.toml"), key: folder.join("key") }
+    }
+}
+
 /// Makes a site in `folder`; `change` edits the file before it is used.
 pub fn make(programs: &Programs, folder: &Path, change: impl FnOnce(&mut DocumentMut)) -> Result<LabSite> {
     std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     let host = Host::unchecked(|_| ());
-    let site = LabSite { file: folder.join("site.toml"), key: folder.join("key") };
+    let site = LabSite::in_folder(folder);
     let (file, key) = (site.file.display().to_string(), site.key.display().to_string());
     let hash = host.run(&Call::new("openssl").args(["passwd", "-6", "-stdin"]).stdin(PASSWORD))?.stdout;
     let init = [

@@ -29,7 +29,7 @@ pub fn of(parts: &[&[u8]]) -> String {
 }
 
 /// The key of the whole image.
-pub fn of_image(shop: &Shop, installer: Option<&Path>, standins: &Path) -> Result<String> {
+pub(super) fn of_image(shop: &Shop, installer: Option<&Path>, standins: &Path) -> Result<String> {
     let mut parts: Vec<Vec<u8>> = RECIPE.iter().map(|text| text.as_bytes().to_vec()).collect();
     parts.extend(super::image::STANDINS.iter().map(|(_, text)| text.as_bytes().to_vec()));
     parts.extend(packages::STANDINS.iter().map(|text| text.as_bytes().to_vec()));
@@ -50,7 +50,7 @@ pub fn of_image(shop: &Shop, installer: Option<&Path>, standins: &Path) -> Resul
 }
 
 /// The versions that apt would install, one line a package.
-pub fn versions(shop: &Shop, packages: &[&str]) -> Result<String> {
+pub(super) fn versions(shop: &Shop, packages: &[&str]) -> Result<String> {
     let output = shop.host.run(&Call::new("apt-cache").arg("policy").args(packages.iter().copied()))?.stdout;
     let wanted = |line: &&str| !line.starts_with(' ') || line.trim_start().starts_with("Candidate:");
     let lines: Vec<&str> = output.lines().filter(wanted).collect();

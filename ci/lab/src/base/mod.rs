@@ -4,7 +4,7 @@
 
 mod image;
 mod kernel;
-mod key;
+pub(crate) mod key;
 mod node;
 mod packages;
 mod roots;

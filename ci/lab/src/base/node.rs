@@ -73,14 +73,18 @@ pub fn prepare(root: &Path) -> Result<()> {
 }
 
 const SSH_KEYS: &str = "#!/bin/sh
-# A stand-in for what openssh-server does when it is installed: makes the host key of this machine.
+# A stand-in for what openssh-server does when it is installed: makes the host keys of this machine. PVE shares RSA alone.
 ### BEGIN INIT INFO
 # Provides:          lab-ssh-keys
 # Required-Start:    $local_fs
 # Required-Stop:
 # Default-Start:     S
 # Default-Stop:
-# Short-Description: host key of the lab's node
+# Short-Description: host keys of the lab's node
 ### END INIT INFO
-[ -e /etc/ssh/ssh_host_ecdsa_key ] || ssh-keygen -q -t ecdsa -N '' -f /etc/ssh/ssh_host_ecdsa_key
+for kind in 'ecdsa -b 256' 'rsa -b 2048'; do
+    key=/etc/ssh/ssh_host_${kind%% *}_key
+    # shellcheck disable=SC2086
+    [ -e \"$key\" ] || ssh-keygen -q -t $kind -N '' -f \"$key\"
+done
 ";

@@ -8,25 +8,35 @@ use anyhow::{Context, Result, ensure};
 use nix::unistd::{Whence, lseek};
 use sha2::{Digest, Sha256};
 
-use super::road::{ADDRESS, BOOT, Road};
+use super::road::{BOOT, Road};
 use crate::guest::Guest;
+use crate::net::Net;
 use crate::site::PASSWORD;
 
-/// Asks a node over ssh.
-pub struct Node<'a, 'n> {
-    /// The running server.
-    pub guest: &'a Guest<'n>,
+/// A node that is asked over ssh.
+#[derive(Clone, Copy)]
+pub struct Node<'a> {
+    /// The network.
+    pub net: &'a Net,
     /// The lab's key.
     pub key: &'a Path,
+    /// Its address.
+    pub address: &'a str,
 }
 
-impl Node<'_, '_> {
+impl Node<'_> {
     /// Standard output of a command that must succeed.
     pub fn ask(&self, command: &str) -> Result<String> {
-        let output = self.guest.ssh(ADDRESS, self.key, command)?;
+        self.told(command, "")
+    }
+
+    /// Standard output of a command that must succeed with `stdin` as its standard input.
+    pub fn told(&self, command: &str, stdin: &str) -> Result<String> {
+        let output = self.net.ssh(self.address, self.key, command, stdin)?;
         ensure!(
             output.code == 0,
-            "`{command}` ended with {}: {}{}",
+            "{}: `{command}` ended with {}: {}{}",
+            self.address,
             output.code,
             output.stdout,
             output.stderr
@@ -34,28 +44,41 @@ impl Node<'_, '_> {
         Ok(output.stdout.trim().to_owned())
     }
 
+    /// Standard output of a command; nothing if it fails, or the node does not answer.
+    pub fn try_ask(&self, command: &str) -> Result<Option<String>> {
+        let output = self.net.ssh(self.address, self.key, command, "")?;
+        Ok((output.code == 0).then(|| output.stdout.trim().to_owned()))
+    }
+
+    /// Does it answer, and say that all is done?
+    pub fn is_done(&self) -> Result<bool> {
+        let output = self.net.ssh(self.address, self.key, "cias status --json", "")?;
+        let json: serde_json::Value = serde_json::from_str(&output.stdout).unwrap_or_default();
+        Ok(json["state"] == "done")
+    }
+
     /// A command's output must be exactly `wanted`.
     pub fn equals(&self, command: &str, wanted: &str) -> Result<()> {
         let found = self.ask(command)?;
-        ensure!(found == wanted, "`{command}`: found {found:?}, wanted {wanted:?}");
+        ensure!(found == wanted, "{}: `{command}`: found {found:?}, wanted {wanted:?}", self.address);
         Ok(())
     }
 
     /// A command's output must contain `wanted`.
     pub fn contains(&self, command: &str, wanted: &str) -> Result<()> {
         let found = self.ask(command)?;
-        ensure!(found.contains(wanted), "`{command}`: found {found:?}, wanted {wanted:?} in it");
+        ensure!(
+            found.contains(wanted),
+            "{}: `{command}`: found {found:?}, wanted {wanted:?} in it",
+            self.address
+        );
         Ok(())
     }
 }
 
 /// Waits until the first boot has done its work: the node answers and says that it is done.
 pub fn settled(road: &Road, guest: &mut Guest) -> Result<()> {
-    guest.wait("status done over ssh", BOOT, |guest| {
-        let output = guest.ssh(ADDRESS, &road.site.key, "cias status --json")?;
-        let json: serde_json::Value = serde_json::from_str(&output.stdout).unwrap_or_default();
-        Ok((json["state"] == "done").then_some(()))
-    })
+    guest.wait("status done over ssh", BOOT, |_| Ok(road.node().is_done()?.then_some(())))
 }
 
 /// Logs in as a person would, on the serial console, with the site's password.

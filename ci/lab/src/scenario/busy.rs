@@ -4,9 +4,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::Lab;
-use super::asserts::{self, Node};
+use super::asserts;
 use super::road::{self, BOOT, Road};
-use crate::guest::{Fault, Guest};
+use crate::guest::Guest;
+use crate::machine::Fault;
 
 /// Disks behind the usual four, in the order of the bus: serial number, device, fault, and why it must be refused.
 const DISKS: [(&str, &str, Fault, &str); 8] = [
@@ -34,21 +35,21 @@ pub fn busy_disks(lab: &Lab) -> Result<()> {
     let mut road = Road::installed(lab, "busy-disks")?;
     for (serial, _, fault, _) in DISKS {
         let disk = road::disk(&road.folder, serial, 2, false)?;
-        road.machine.disks.push(crate::guest::Disk { fault, ..disk });
+        road.machine.disks.push(crate::machine::Disk { fault, ..disk });
         // The first boot leaves foreign data alone.
         road.scribble(serial, 0, &[0xa5; 4096])?;
     }
     let mut guest = road.boot()?;
     asserts::settled(&road, &mut guest)?;
-    let node = Node { guest: &guest, key: &road.site.key };
+    let node = road.node();
     node.ask(USE)?;
     node.ask("sed -i 's/^# wipe = .*/wipe = \"all\"/' /etc/cias/site.toml && grep -q '^wipe = \"all\"' /etc/cias/site.toml")?;
-    guest.wait("clean array", BOOT, |guest| {
-        let state = Node { guest, key: &road.site.key }.ask("cat /sys/block/md7/md/array_state")?;
+    guest.wait("clean array", BOOT, |_| {
+        let state = road.node().ask("cat /sys/block/md7/md/array_state")?;
         Ok((state == "clean").then_some(()))
     })?;
     let before = fingerprints(&road, &guest)?;
-    let node = Node { guest: &guest, key: &road.site.key };
+    let node = road.node();
     node.ask("cias run --stage provision --again")?;
     let status = node.ask("cias status")?;
     for (_, device, _, reason) in DISKS {

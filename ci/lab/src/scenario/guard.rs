@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::Lab;
-use super::asserts::{self, Node};
+use super::asserts;
 use super::road::{BOOT, Road};
-use crate::guest::{Guest, Medium};
+use crate::guest::Guest;
+use crate::machine::Medium;
 
 /// What the guard says when it leaves the installer's kernel alone.
 pub const FOUND: &str = "carries the system that this build installed";
@@ -43,7 +44,7 @@ fn boots<'r>(road: &'r Road, medium: Medium) -> Result<Guest<'r>> {
 fn settle(road: &Road, medium: Medium) -> Result<String> {
     let mut guest = boots(road, medium)?;
     asserts::settled(road, &mut guest)?;
-    let node = Node { guest: &guest, key: &road.site.key };
+    let node = road.node();
     node.ask(
         "cat /etc/cias/build.json; dumpe2fs -h /dev/mapper/pve-root 2>/dev/null | grep -E 'UUID|created'",
     )

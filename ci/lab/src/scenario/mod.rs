@@ -3,7 +3,10 @@
 mod asserts;
 mod busy;
 mod cluster;
+mod fleet;
+mod formed;
 mod guard;
+mod intruder;
 mod labels;
 mod links;
 mod one_node;
@@ -11,8 +14,9 @@ mod package;
 mod power;
 mod probes;
 pub mod road;
+mod saved;
+mod three;
 
-use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -20,7 +24,6 @@ use anyhow::{Context, Result};
 
 use crate::base::Base;
 use crate::site::Programs;
-use road::Server;
 
 /// What a scenario runs with.
 pub struct Lab {
@@ -30,8 +33,6 @@ pub struct Lab {
     pub base: Base,
     /// The programs under test.
     pub programs: Programs,
-    /// One server that was installed in this run, for the scenarios that begin there.
-    pub installed: OnceCell<Server>,
 }
 
 /// When CI runs a scenario. The two halves are run at the same time.
@@ -161,6 +162,18 @@ pub const ALL: &[Scenario] = &[
         run: one_node::elected,
     },
     Scenario {
+        name: "saved-fleet",
+        shows: "two running servers are saved and go on from the same state twice",
+        ci: Ci::No,
+        run: saved::saved_fleet,
+    },
+    Scenario {
+        name: "three-nodes",
+        shows: "three servers switched on together become one cluster: one founder, two that join, nobody else gets in",
+        ci: Ci::No,
+        run: three::three_nodes,
+    },
+    Scenario {
         name: "vendor-label",
         shows: "the vendor's own label still reaches the vendor's X starter",
         ci: Ci::Fresh,
@@ -199,7 +212,7 @@ pub fn demo(lab: &Lab, disks: u8, nics: u8) -> Result<()> {
     road.install()?;
     let mut guest = road.boot()?;
     asserts::settled(&road, &mut guest)?;
-    let node = asserts::Node { guest: &guest, key: &road.site.key };
+    let node = road.node();
     println!(
         "{}",
         node.ask("cias status && echo && df -h -t ext3 && echo && cat /proc/net/bonding/bond0 | head -n 6")?

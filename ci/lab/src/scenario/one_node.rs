@@ -3,9 +3,8 @@
 use anyhow::{Result, ensure};
 
 use super::Lab;
-use super::asserts::{self, Node};
+use super::asserts;
 use super::road::{BOOT, Road};
-use crate::guest::Guest;
 use crate::site::{FOUNDER, SYSTEM};
 
 /// Installed without video, without DHCP and onto the second BIOS disk; then everything that the first boot must have done.
@@ -17,7 +16,7 @@ pub fn one_node(lab: &Lab) -> Result<()> {
     road.install()?;
     let mut guest = road.boot()?;
     asserts::settled(&road, &mut guest)?;
-    let node = Node { guest: &guest, key: &road.site.key };
+    let node = road.node();
     let name = "pve-rack-a-0-1";
     node.equals("hostname", name)?;
     node.equals("hostname -f", &format!("{name}.example.com"))?;
@@ -108,17 +107,17 @@ pub fn elected(lab: &Lab) -> Result<()> {
     road.install()?;
     let mut guest = road.boot()?;
     asserts::settled(&road, &mut guest)?;
-    let founded = |guest: &Guest| -> Result<()> {
-        let node = Node { guest, key: &road.site.key };
+    let founded = || -> Result<()> {
+        let node = road.node();
         node.equals("hostname", "pve-rack-a-0-1")?;
         node.contains("cat /run/cias/agent.json", "\"phase\": \"founder\"")?;
         node.contains("cat /var/lib/cias/agent.json", "\"elected\": true")?;
         node.equals("sort -u /var/lib/pve-cluster/started-as", "pve-rack-a-0-1")?;
         node.equals("readlink /etc/pve/local", "nodes/pve-rack-a-0-1")
     };
-    founded(&guest)?;
+    founded()?;
     drop(guest);
     let mut guest = road.boot()?;
     asserts::settled(&road, &mut guest)?;
-    guest.wait("the founder's phase", BOOT, |guest| Ok(founded(guest).is_ok().then_some(())))
+    guest.wait("the founder's phase", BOOT, |_| Ok(founded().is_ok().then_some(())))
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
 use super::Lab;
-use super::asserts::{self, Node};
+use super::asserts;
 use super::guard::FOUND;
 use super::road::{BOOT, INSTALL, Road};
 use crate::guest::Guest;
@@ -94,7 +94,7 @@ fn cut(lab: &Lab, name: &str, stage: &Stage) -> Result<()> {
         drop(guest);
         let mut guest = road.boot()?;
         asserts::settled(&road, &mut guest)?;
-        let node = Node { guest: &guest, key: &road.site.key };
+        let node = road.node();
         let found = node.ask(STATE)?;
         ensure!(found == wanted, "after the cut in round {round} found:\n{found}\nwanted:\n{wanted}");
         if !before.contains(stage.until) {
@@ -126,7 +126,7 @@ fn undisturbed(lab: &Lab, name: &str, stage: &Stage) -> Result<(String, Duration
     let window = start.elapsed();
     guest.slow_disks(road.machine.disks.len(), 0)?;
     asserts::settled(&road, &mut guest)?;
-    Ok((Node { guest: &guest, key: &road.site.key }.ask(STATE)?, window))
+    Ok((road.node().ask(STATE)?, window))
 }
 
 /// Boots until the stage has begun, on disks that are slow by then.
@@ -180,7 +180,7 @@ pub fn install(lab: &Lab) -> Result<()> {
 /// Everything that the installer does after its long steps is there.
 fn complete(road: &Road, guest: &mut Guest) -> Result<()> {
     asserts::settled(road, guest)?;
-    let node = Node { guest, key: &road.site.key };
+    let node = road.node();
     node.equals("grep -c ' /data/' /proc/mounts", "2")?;
     node.equals("dpkg-query -W -f '${Status}\n' | sort -u", "install ok installed")?;
     node.equals("stat -c %a /etc/cias/site.toml", "600")?;

@@ -10,7 +10,10 @@ use cias_firstboot::runner::{Call, Host, Runner};
 use toml_edit::DocumentMut;
 
 use super::Lab;
-use crate::guest::{Disk, Fault, Guest, Machine, Medium};
+use super::asserts::Node;
+use crate::guest::{Guest, Start};
+use crate::kept;
+use crate::machine::{Disk, Fault, Machine, Medium};
 use crate::net::Net;
 use crate::site::{self, FOUNDER, LabSite, SYSTEM};
 
@@ -25,6 +28,12 @@ pub const BOOT: Duration = Duration::from_mins(6);
 
 const GIB: u64 = 1 << 30;
 
+/// The remastered image in a scenario's folder.
+const ISO: &str = "cluster.iso";
+
+/// The disks of a server in the order of the bus, with their sizes in GiB.
+const DISKS: [(&str, u64); 4] = [("DATA1", 2), (SYSTEM, 8), ("DATA2", 3), ("FOREIGN", 2)];
+
 /// An empty disk of `gib` GiB in `folder`; `boot` makes the firmware start from it.
 pub fn disk(folder: &Path, serial: &str, gib: u64, boot: bool) -> Result<Disk> {
     let image = folder.join(format!("{serial}.raw"));
@@ -33,15 +42,54 @@ pub fn disk(folder: &Path, serial: &str, gib: u64, boot: bool) -> Result<Disk> {
     Ok(Disk { image, serial: serial.to_owned(), boot, fault: Fault::None })
 }
 
-/// A server, its site and its image.
-#[derive(Clone, Debug)]
-pub struct Server {
-    /// The site.
-    pub site: LabSite,
-    /// The remastered image.
-    pub iso: PathBuf,
-    /// The server.
-    pub machine: Machine,
+/// What the disks of an installed server are made from, besides the programs and the image.
+const RECIPE: [&str; 4] = [
+    include_str!("road.rs"),
+    include_str!("../site.rs"),
+    include_str!("../machine.rs"),
+    include_str!("../guest.rs"),
+];
+
+/// The folder with the site, the image and the disks of a server that was installed and never started.
+pub fn installation(lab: &Lab) -> Result<PathBuf> {
+    let folder = lab.folder.join("installed");
+    kept::ensure(&folder, &of_installation(lab)?, || {
+        let road = Road::prepare(lab, "installed", FOUNDER, |_| ())?;
+        road.put_foreign_data()?;
+        road.install()
+    })?;
+    Ok(folder)
+}
+
+/// What an installation is made from.
+pub fn of_installation(lab: &Lab) -> Result<Vec<Vec<u8>>> {
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("reading {}", path.display()));
+    let mut parts = vec![read(&lab.programs.builder)?, read(&lab.programs.firstboot)?];
+    // These are named by what they were made from.
+    parts.extend([&lab.base.iso, &lab.base.added].map(|path| path.display().to_string().into_bytes()));
+    parts.extend(RECIPE.map(|text| text.as_bytes().to_vec()));
+    Ok(parts)
+}
+
+/// A copy that takes no more room than the original.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    let call = Call::new("cp").args(["--sparse=always", "--reflink=auto", "--"]);
+    let call = call.args([from, to].map(|path| path.display().to_string()));
+    Host::unchecked(|_| ()).run(&call.limit(INSTALL)).map(drop)
+}
+
+/// A server with two NICs.
+fn machine(serial: &str, disks: Vec<Disk>) -> Machine {
+    Machine {
+        name: "node".into(),
+        serial: serial.into(),
+        memory: 1024,
+        disks,
+        nics: vec!["52:54:00:ca:00:01".into(), "52:54:00:ca:00:02".into()],
+        video: true,
+        link: true,
+        clock: None,
+    }
 }
 
 /// A site, its image, and a server that can be switched on.
@@ -71,50 +119,35 @@ impl<'l> Road<'l> {
         let folder = lab.folder.join(name);
         let start = Instant::now();
         let site = site::make(&lab.programs, &folder, change)?;
-        let iso = folder.join("cluster.iso");
+        let iso = folder.join(ISO);
         site::remaster(&lab.programs, &lab.base, &site, &iso)?;
         eprintln!("lab: {name}: image made in {:.1} s", start.elapsed().as_secs_f32());
-        let disks = [("DATA1", 2), (SYSTEM, 8), ("DATA2", 3), ("FOREIGN", 2)]
+        let disks = DISKS
             .map(|(serial, gib)| disk(&folder, serial, gib, serial == SYSTEM))
             .into_iter()
             .collect::<Result<Vec<_>>>()?;
-        let machine = Machine {
-            name: "node".into(),
-            serial: serial.into(),
-            memory: 1024,
-            disks,
-            nics: vec!["52:54:00:ca:00:01".into(), "52:54:00:ca:00:02".into()],
-            video: true,
-            link: true,
-        };
-        Ok(Self { lab, folder, site, iso, machine, net: Net::new()? })
+        Ok(Self { lab, folder, site, iso, machine: machine(serial, disks), net: Net::new()? })
     }
 
-    /// A server that was installed and never started since, with disks of its own. All scenarios of one run that begin
-    /// there share one installation.
+    /// A server that was installed and never started since, with disks of its own. All scenarios that begin there share
+    /// one installation.
     pub fn installed(lab: &'l Lab, name: &str) -> Result<Self> {
-        if lab.installed.get().is_none() {
-            let Self { site, iso, machine, .. } = {
-                let road = Self::prepare(lab, "installed", FOUNDER, |_| ())?;
-                road.put_foreign_data()?;
-                road.install()?;
-                road
-            };
-            // Nobody else is there to set it.
-            let _ = lab.installed.set(Server { site, iso, machine });
-        }
-        let Server { site, iso, mut machine } =
-            lab.installed.get().cloned().context("installing a server")?;
+        let shared = installation(lab)?;
         let folder = lab.folder.join(name);
         std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-        for disk in &mut machine.disks {
-            let copy = folder.join(format!("{}.raw", disk.serial));
-            let call = Call::new("cp").args(["--sparse=always", "--reflink=auto", "--"]);
-            let call = call.args([&disk.image, &copy].map(|path| path.display().to_string()));
-            Host::unchecked(|_| ()).run(&call.limit(INSTALL))?;
-            disk.image = copy;
+        let mut disks = Vec::new();
+        for (serial, _) in DISKS {
+            let image = folder.join(format!("{serial}.raw"));
+            copy(&shared.join(format!("{serial}.raw")), &image)?;
+            disks.push(Disk { image, serial: serial.to_owned(), boot: serial == SYSTEM, fault: Fault::None });
         }
-        Ok(Self { lab, folder, site, iso, machine, net: Net::new()? })
+        let (site, iso) = (LabSite::in_folder(&shared), shared.join(ISO));
+        Ok(Self { lab, folder, site, iso, machine: machine(FOUNDER, disks), net: Net::new()? })
+    }
+
+    /// The founder, over ssh.
+    pub fn node(&self) -> Node<'_> {
+        Node { net: &self.net, key: &self.site.key, address: ADDRESS }
     }
 
     /// The image of the disk with this serial number.
@@ -149,7 +182,7 @@ impl<'l> Road<'l> {
 
     /// Switches the server on; it starts from its disk.
     pub fn start(&self) -> Result<Guest<'_>> {
-        Guest::start(&self.net, &self.machine, None, &self.folder.join("boot"))
+        Guest::start(&self.net, &self.machine, Start::On, &self.folder.join("boot"))
     }
 
     /// Boots the server from its disk up to the login prompt.
@@ -168,7 +201,7 @@ impl<'l> Road<'l> {
 
     /// Boots a medium that comes before the disks; what happens then is the scenario's.
     pub fn boot_medium(&self, medium: Medium<'_>) -> Result<Guest<'_>> {
-        Guest::start(&self.net, &self.machine, Some(medium), &self.folder.join("install"))
+        Guest::start(&self.net, &self.machine, Start::From(medium), &self.folder.join("install"))
     }
 
     /// The lab that this road runs in.

@@ -1,0 +1,60 @@
+//! Folders that are kept from run to run as long as what they were made from is the same.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::base::{key, remove};
+
+/// Holds the key of what is there, and is written last: a folder without it is half-made.
+const KEY: &str = "made-from";
+
+/// Makes `folder` with what `make` puts into it, unless it was made from the same `parts` before.
+pub fn ensure(folder: &Path, parts: &[Vec<u8>], make: impl FnOnce() -> Result<()>) -> Result<()> {
+    let (file, wanted) = (folder.join(KEY), key::of(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>()));
+    if std::fs::read_to_string(&file).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    remove(folder)?;
+    std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    make()?;
+    std::fs::write(&file, wanted).with_context(|| format!("writing {}", file.display()))
+}
+
+/// Has it made afresh the next time.
+pub fn forget(folder: &Path) -> Result<()> {
+    remove(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_made_once_for_the_same_parts_and_afresh_for_others_or_when_it_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("x");
+        let made = |parts: &[&str], ok: bool| {
+            let parts: Vec<Vec<u8>> = parts.iter().map(|part| part.as_bytes().to_vec()).collect();
+            let mut made = false;
+            let result = ensure(&folder, &parts, || {
+                assert!(std::fs::read_dir(&folder).unwrap().next().is_none(), "leftovers");
+                std::fs::write(folder.join("content"), "x").unwrap();
+                made = true;
+                anyhow::ensure!(ok, "failed");
+                Ok(())
+            });
+            assert_eq!(result.is_ok(), ok);
+            made
+        };
+        for (parts, ok, wanted) in [
+            (&["a", "b"][..], true, true),
+            (&["a", "b"], true, false),
+            (&["ab"], false, true),
+            (&["ab"], true, true),
+            (&["ab"], true, false),
+        ] {
+            assert_eq!(made(parts, ok), wanted, "{parts:?}");
+        }
+    }
+}
