@@ -82,6 +82,8 @@ pub struct Plan {
     pub cut: Option<Cut>,
     /// Between two old frames that somebody sends again.
     pub replay: Option<Duration>,
+    /// That somebody also sends an old frame of a leader right behind each new one.
+    pub shadows: bool,
     /// Done wrong on purpose.
     pub defect: Option<Defect>,
 }
@@ -129,11 +131,8 @@ impl Plan {
             delay: Duration::from_millis([1, 20, 200, 1000][rng.usize(0..4)]),
             crashes,
             cut,
-            replay: (rng.u8(0..3) == 0).then(|| {
-                // Now and then so fast that hardly a frame of a Master comes without an old one right behind it.
-                let is_fast = rng.u8(0..4) == 0 && nodes <= 32;
-                Duration::from_millis(if is_fast { rng.u64(5..=50) } else { rng.u64(100..=2000) })
-            }),
+            replay: (rng.u8(0..3) == 0).then(|| Duration::from_millis(rng.u64(100..=2000))),
+            shadows: rng.u8(0..4) == 0,
             defect,
         };
         // Every other large site is switched on together and left in peace: how long that takes is to be told.
