@@ -53,6 +53,9 @@ pub struct Published {
     pub twin: bool,
     /// Nobody there may found; why this machine may not.
     pub hopeless: Vec<String>,
+    /// Why this machine does nothing any more.
+    #[serde(default)]
+    pub stopped: Option<String>,
     /// Why it cannot be told how this node stands to the cluster.
     #[serde(default)]
     pub cluster: Option<String>,
@@ -184,8 +187,9 @@ impl fmt::Display for Agent {
         let refused = it.refused.iter().map(|reason| format!("a Master refused this server: {reason}"));
         let twin = it.twin.then(|| "another machine says to be this one".to_owned());
         let more = it
-            .silent
+            .stopped
             .iter()
+            .chain(&it.silent)
             .chain(&it.cluster)
             .cloned()
             .chain(refused)

@@ -307,6 +307,8 @@ impl<'a> Agent<'a> {
         };
         role.clone_into(&mut self.shown.role);
         self.shown.heard = self.machine.heard();
+        self.shown.stopped =
+            self.memory.stopped.as_ref().map(|stopped| format!("STOPPED: {}", stopped.reason));
         self.shown.leader = self.machine.leader(now).map(|leader| Leader {
             id: leader.id.to_string(),
             priority: leader.priority,
