@@ -3,14 +3,19 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use serde::Serialize;
 
 use crate::agent::published;
+use crate::cluster::roster::{self, Row};
 use crate::journal::{self, Progress, Stage, State};
 use crate::system::Sysroot;
 use crate::{identity, provision};
+
+/// Where Proxmox VE has its pages (docs/facts.md 16).
+const PAGES: u16 = 8006;
 
 /// How far a node is.
 #[derive(Clone, Debug, Serialize)]
@@ -43,6 +48,10 @@ pub struct Status {
     pub stages: Vec<Stage>,
     /// What the agent says; nothing, if it never ran since the boot.
     pub agent: Option<published::Agent>,
+    /// All nodes of the cluster, as this node knows them.
+    pub nodes: Vec<Row>,
+    /// The management pages of the nodes that are there.
+    pub pages: Vec<String>,
 }
 
 /// What a step that is at work waits for meanwhile, in one sentence; the step removes it.
@@ -96,7 +105,16 @@ impl Status {
     pub fn read(root: &Sysroot) -> Result<Self> {
         let status = Self::of(&journal::read(root)?.unwrap_or_default(), at_work(root));
         let meanwhile = root.attribute(MEANWHILE).filter(|_| status.state == Overall::Working);
-        Ok(Self { agent: published::read(root)?, error: status.error.clone().or(meanwhile), ..status })
+        let nodes = roster::read(root);
+        let pages =
+            nodes.iter().filter(|row| row.online).map(|row| format!("https://{}:{PAGES}/", row.address));
+        Ok(Self {
+            agent: published::read(root)?,
+            error: status.error.clone().or(meanwhile),
+            pages: pages.collect(),
+            nodes,
+            ..status
+        })
     }
 
     /// The status that a journal tells; `at_work` is whether a process holds its lock.
@@ -129,6 +147,8 @@ impl Status {
             way_out: way_out(overall),
             stages: journal.stages.clone(),
             agent: None,
+            nodes: Vec::new(),
+            pages: Vec::new(),
         }
     }
 
@@ -168,6 +188,14 @@ impl fmt::Display for Status {
         }
         if let Some(agent) = &self.agent {
             write!(out, "{agent}")?;
+        }
+        if !self.nodes.is_empty() {
+            writeln!(out, "nodes of the cluster:")?;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+            roster::show(&self.nodes, now, out)?;
+        }
+        for page in &self.pages {
+            writeln!(out, "{page}")?;
         }
         Ok(())
     }

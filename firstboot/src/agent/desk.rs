@@ -6,12 +6,12 @@ use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use anyhow::Result;
 
 use crate::cluster::members::{self, Members};
-use crate::cluster::register;
+use crate::cluster::{register, roster};
 use crate::files::NO_QUORUM;
 use crate::hello::MachineId;
 use crate::hello::frame::{MOST_KEY, Offer, Refusal};
@@ -19,6 +19,7 @@ use crate::hello::ledger::{Entry, Held, Ledger, State};
 use crate::hello::output::Asking;
 use crate::journal::{self, Role};
 use crate::log::Log;
+use crate::notify;
 use crate::outcome::Class;
 use crate::runner::Host;
 use crate::site::{Place, Site};
@@ -54,6 +55,7 @@ pub enum Answer {
 enum Work {
     Look,
     Ask(Asking),
+    Mail { subject: String, text: String },
 }
 
 /// The way to the thread and back.
@@ -80,6 +82,8 @@ pub struct Clerk {
     pub log: Arc<Log>,
     /// What was complained of last.
     pub complaint: Mutex<String>,
+    /// When this node left its word for the others last.
+    pub word: Mutex<Option<Instant>>,
     /// Has the service of the enrolment run; a test has another one.
     pub keep: fn(&System, &Site, Ipv4Addr) -> Result<()>,
 }
@@ -119,6 +123,12 @@ impl Desk {
         }
     }
 
+    /// Has it tell the administrator.
+    pub fn mail(&self, subject: &str, text: &str) {
+        // If the thread is gone, the agent is about to end.
+        let _ = self.work.send(Work::Mail { subject: subject.to_owned(), text: text.to_owned() });
+    }
+
     /// The next answer, if there is one.
     pub fn answer(&mut self) -> Option<Answer> {
         let answer = self.answers.try_recv().ok()?;
@@ -138,7 +148,11 @@ impl Clerk {
             match work {
                 Work::Look => looks = true,
                 Work::Ask(asking) => asked.push(asking),
+                Work::Mail { subject, text } => self.mail(&subject, &text),
             }
+        }
+        if !looks && asked.is_empty() {
+            return Vec::new();
         }
         let standing = self.stand();
         let may_answer = matches!(standing, Ok(Standing::Serving));
@@ -160,6 +174,7 @@ impl Clerk {
         if !members.is_quorate_in(&self.site.site.cluster_name) || !members::is_writable(&self.root) {
             return Ok(Standing::Away);
         }
+        self.leave_word(&members.name, role == Role::Founder);
         if role != Role::Founder {
             return Ok(Standing::Member);
         }
@@ -185,6 +200,25 @@ impl Clerk {
             self.complain(&error);
         }
         Ok(Standing::Serving)
+    }
+
+    /// What `cias status` shows on the other nodes, now and then.
+    fn leave_word(&self, name: &str, is_master: bool) {
+        let mut last = self.word.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last: Instant| last.elapsed() < roster::EVERY) {
+            return;
+        }
+        match roster::leave_word(&self.root, name, is_master) {
+            Ok(()) => *last = Some(Instant::now()),
+            Err(error) => self.log.note(&format!("warning: {error:#}")),
+        }
+    }
+
+    fn mail(&self, subject: &str, text: &str) {
+        let host = Host::new(|line| self.log.note(line));
+        let system = System { root: self.root.clone(), runner: &host, log: &self.log };
+        let own = self.root.attribute("/etc/hostname").unwrap_or_else(|| "cias".to_owned());
+        notify::mail(&system, &self.site, &own, subject, text);
     }
 
     /// Once for each reason: it is tried again every moment.

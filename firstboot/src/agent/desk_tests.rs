@@ -33,6 +33,7 @@ fn master(role: &str) -> (Tree, Clerk) {
         release: "3.2".into(),
         log: Arc::new(Log::silent()),
         complaint: Mutex::default(),
+        word: Mutex::default(),
         keep: |_, _, _| Ok(()),
     };
     (tree, clerk)

@@ -140,6 +140,7 @@ fn prepare<'a>(request: &'a Request, log: &'a Arc<Log>) -> Result<work::Agent<'a
         release: me.release.clone(),
         log: log.clone(),
         complaint: std::sync::Mutex::default(),
+        word: std::sync::Mutex::default(),
         keep: enrol::service::keep,
     };
     let parts = work::Parts {

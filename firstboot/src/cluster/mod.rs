@@ -9,6 +9,7 @@ pub mod members;
 pub mod probe;
 pub mod record;
 pub mod register;
+pub mod roster;
 pub mod stand;
 #[cfg(test)]
 mod testing;

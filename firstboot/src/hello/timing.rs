@@ -12,6 +12,8 @@ pub struct Timing {
     pub claim: Duration,
     /// How long a peer counts as there after it proved so.
     pub alive: Duration,
+    /// How long after its last proof a founder that has settled is waited for: it may just be rebooting, which takes a server minutes.
+    pub returns: Duration,
     /// How long a peer that is asked for a proof has to give one.
     pub proof: Duration,
     /// After which silence a peer that never proved itself is forgotten.
@@ -46,6 +48,7 @@ impl Default for Timing {
             listen: Duration::from_mins(1),
             claim: Duration::from_secs(10),
             alive: Duration::from_secs(20),
+            returns: Duration::from_mins(5),
             proof: Duration::from_secs(15),
             forget: Duration::from_secs(30),
             fresh: Duration::from_secs(5),
@@ -71,6 +74,7 @@ impl Timing {
             listen: self.listen / by,
             claim: self.claim / by,
             alive: self.alive / by,
+            returns: self.returns / by,
             proof: self.proof / by,
             forget: self.forget / by,
             fresh: self.fresh / by,

@@ -16,7 +16,7 @@ use crate::hello::rank::Phase;
 
 /// How long after the last thing of the plan all must have settled: a founder is missed, elected and serves within five
 /// minutes, and old frames may not draw that out for long.
-const PATIENCE: Duration = Duration::from_mins(10);
+const PATIENCE: Duration = Duration::from_mins(15);
 
 /// The same where nothing fails.
 const QUIET: Duration = Duration::from_mins(7);

@@ -67,7 +67,10 @@ impl Agent<'_> {
                     self.leave()?;
                 }
                 Output::Rival(other) => {
-                    self.voice.say(&format!("another founder or Master is there: {other}"));
+                    let sentence = format!("another founder or Master is there: {other}");
+                    self.voice.say(&sentence);
+                    let more = "A serving Master goes on, and of two neither touches the other. A person decides which cluster is to stay; docs/cluster.md tells what happens then.";
+                    self.desk.mail("another founder or Master is there", &format!("{sentence}.\n\n{more}"));
                     self.shown.rivals.push(other.to_string());
                 }
                 Output::Asked(asking) => self.desk.ask(asking),
@@ -98,6 +101,7 @@ impl Agent<'_> {
     /// From now on it does nothing, also after a restart, until a person has looked.
     fn stop(&mut self, stopped: Stopped) -> Result<()> {
         self.voice.say(&format!("STOPPED: {}", stopped.reason));
+        self.desk.mail("this machine has stopped", &stopped.reason);
         if let Some(errand) = &self.errand {
             errand.stop();
         }

@@ -67,6 +67,8 @@ pub struct Machine {
     /// Somebody better was there when conclusions were last drawn.
     follows: bool,
     claimed: Duration,
+    /// Until when a founder that has settled is waited for.
+    awaited: Duration,
     peers: Peers,
     asked: Asked,
     echoes: ToEcho,
@@ -98,6 +100,7 @@ impl Machine {
             alone: None,
             follows: false,
             claimed: now,
+            awaited: now,
             peers: Peers::default(),
             asked: Asked::default(),
             echoes: ToEcho::default(),
@@ -265,6 +268,12 @@ impl Machine {
                 self.next = self.next.min(soon);
             }
         }
+        if is_proof && theirs.is_founder() {
+            // One that has nothing to lose was elected in its place.
+            let pause =
+                if theirs.progress > Progress::Nothing { self.timing.returns } else { Duration::ZERO };
+            self.awaited = now + pause;
+        }
         if is_proof && counts {
             self.conclude(now, out);
         }
@@ -311,6 +320,9 @@ impl Machine {
             if self.phase == Phase::Listening && has_listened {
                 self.enter(Phase::Candidate, out);
             }
+            return;
+        }
+        if now < self.awaited && mine.progress == Progress::Nothing {
             return;
         }
         let alone = now.saturating_sub(*self.alone.get_or_insert(now));

@@ -143,6 +143,21 @@ fn a_founder_that_dies_is_replaced_after_a_whole_period() {
 }
 
 #[test]
+fn a_founder_that_has_settled_is_waited_for_while_it_reboots() {
+    let mut wire = Wire::new();
+    wire.add(60, |_| ());
+    wire.add(50, |_| ());
+    wire.run(75 * SECOND);
+    wire.machines[0].set_progress(Progress::Settled);
+    wire.run(10 * SECOND);
+    wire.machines.remove(0);
+    wire.run(280 * SECOND);
+    assert_eq!(wire.phases(), [Phase::Candidate], "a server may take minutes to boot");
+    wire.run(120 * SECOND);
+    assert_eq!(wire.phases(), [Phase::Founder], "it is replaced in the end");
+}
+
+#[test]
 fn recorded_frames_delay_an_election_and_do_not_decide_it() {
     let mut wire = Wire::new();
     wire.add(90, |_| ());
