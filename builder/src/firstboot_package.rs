@@ -16,13 +16,14 @@ const INIT: [(&str, &str); 2] = [
     ("/etc/init.d/cias-provision", include_str!("../../overlay/init.d/cias-provision")),
 ];
 
-const MANUALS: [(&str, &str); 6] = [
+const MANUALS: [(&str, &str); 7] = [
     ("cias", include_str!("../../docs/man/cias.8")),
     ("cias-agent", include_str!("../../docs/man/cias-agent.8")),
     ("cias-facts", include_str!("../../docs/man/cias-facts.8")),
     ("cias-plan", include_str!("../../docs/man/cias-plan.8")),
     ("cias-run", include_str!("../../docs/man/cias-run.8")),
     ("cias-status", include_str!("../../docs/man/cias-status.8")),
+    ("cias-support", include_str!("../../docs/man/cias-support.8")),
 ];
 
 /// The fields of the control file, with their continued lines.

@@ -84,6 +84,20 @@ Examples:
   cias facts
   cias facts --json")]
     Facts(Output),
+    /// Make one bundle of logs and facts for somebody who helps
+    ///
+    /// Collects what `status`, `facts` and `plan` say, the journal, our logs and the end of the system's, the network's,
+    /// disks' and cluster's files and the versions of packages. Keys, passwords, hashes and the path of the webhook
+    /// are taken out of every text; names, addresses and public keys stay. What is missing is listed in manifest.json.
+    /// Prints the path. Needs root.
+    #[command(after_long_help = "\
+Exit codes: 0 written; 1 not root, or it cannot be written; 5 a file of that
+name is there.
+
+Examples:
+  cias support
+  cias support --out /tmp/for-help.tar.gz --json")]
+    Support(Support),
     /// Try discovery and election on a simulated wire, many times
     ///
     /// The very code that nodes run decides who founds and who gets which place, while frames are lost, come late, twice or
@@ -120,6 +134,17 @@ pub struct Run {
     /// network up by the new files.
     #[arg(long)]
     pub again: bool,
+}
+
+/// Options of `support`.
+#[derive(Debug, Args)]
+pub struct Support {
+    /// Where the bundle goes; else /root/cias-support-HOST-TIME.tar.gz
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Print path, size and manifest as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `simulate`.

@@ -13,7 +13,7 @@ use crate::runner::Host;
 use crate::simulate::{self, Request};
 use crate::status::Status;
 use crate::system::Sysroot;
-use crate::{agent, install, plan, postinstall, preinstall, run};
+use crate::{agent, install, plan, postinstall, preinstall, run, support};
 
 /// How often a long simulation says how far it is, in runs.
 const TELL_EACH: u64 = 250;
@@ -36,6 +36,10 @@ pub fn dispatch(cli: Cli) -> Result<()> {
             let log = Log::silent();
             let report = Report::gather(&root, &Host::new(|line| log.note(line)))?;
             print(output.json, &report, || report.show())
+        }
+        Command::Support(given) => {
+            let written = support::support(&support::Request { root, out: given.out })?;
+            print(given.json, &written, || support::show(&written))
         }
         Command::Simulate(given) => simulate(&given),
         Command::Install => install::install(),

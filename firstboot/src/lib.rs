@@ -34,6 +34,7 @@ pub mod site;
 pub mod startup;
 pub mod status;
 pub mod step;
+pub mod support;
 pub mod system;
 
 #[cfg(test)]
