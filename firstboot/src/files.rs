@@ -152,6 +152,18 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 /// Locks the file at `path`, an empty one that nothing reads, until the answer is dropped. If another process has it, that is
 /// [`Class::TryLater`] with the sentence `busy`.
 pub fn lock(path: &Path, busy: impl FnOnce() -> String) -> Result<Flock<File>> {
+    flock(path, FlockArg::LockExclusiveNonblock).map_err(|error| match error.downcast_ref() {
+        Some(&Errno::EWOULDBLOCK) => Class::TryLater.error(busy()),
+        _ => error,
+    })
+}
+
+/// As [`lock()`], but waits for the other process; for locks that are held only while one file is written.
+pub fn lock_in_turn(path: &Path) -> Result<Flock<File>> {
+    flock(path, FlockArg::LockExclusive)
+}
+
+fn flock(path: &Path, how: FlockArg) -> Result<Flock<File>> {
     let shown = path.display();
     let file = OpenOptions::new()
         .create(true)
@@ -159,10 +171,7 @@ pub fn lock(path: &Path, busy: impl FnOnce() -> String) -> Result<Flock<File>> {
         .write(true)
         .open(path)
         .with_context(|| format!("opening {shown}"))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
-        Errno::EWOULDBLOCK => Class::TryLater.error(busy()),
-        error => anyhow::Error::new(error).context(format!("locking {shown}")),
-    })
+    Flock::lock(file, how).map_err(|(_, error)| error).with_context(|| format!("locking {shown}"))
 }
 
 /// Makes the entries of the folder that holds `path` durable.

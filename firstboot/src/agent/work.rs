@@ -292,6 +292,7 @@ impl<'a> Agent<'a> {
                 // A full /run must not silence a founder.
                 self.log.note(&format!("warning: {error:#}"));
             }
+            crate::banner::refresh(self.root);
             self.written = self.shown.clone();
         }
     }
