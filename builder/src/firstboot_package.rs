@@ -16,12 +16,13 @@ const INIT: [(&str, &str); 2] = [
     ("/etc/init.d/cias-provision", include_str!("../../overlay/init.d/cias-provision")),
 ];
 
-const MANUALS: [(&str, &str); 7] = [
+const MANUALS: [(&str, &str); 8] = [
     ("cias", include_str!("../../docs/man/cias.8")),
     ("cias-agent", include_str!("../../docs/man/cias-agent.8")),
     ("cias-facts", include_str!("../../docs/man/cias-facts.8")),
     ("cias-plan", include_str!("../../docs/man/cias-plan.8")),
     ("cias-run", include_str!("../../docs/man/cias-run.8")),
+    ("cias-setup", include_str!("../../docs/man/cias-setup.8")),
     ("cias-status", include_str!("../../docs/man/cias-status.8")),
     ("cias-support", include_str!("../../docs/man/cias-support.8")),
 ];
@@ -55,6 +56,12 @@ pub fn package(binary: Vec<u8>, version: &str, epoch: u64) -> Result<Package> {
     let mut package = Package::new(epoch, &fields);
     package.add("/usr/sbin/cias-firstboot", 0o755, Content::Bytes(binary));
     package.add("/usr/sbin/cias", 0o777, Content::Link("cias-firstboot".into()));
+    // The name of the original plan, for a server that was installed by hand.
+    package.add(
+        &format!("/usr/sbin/{}", cias_firstboot::setup::ALIAS),
+        0o777,
+        Content::Link("cias-firstboot".into()),
+    );
     for (path, text) in INIT {
         package.add(path, 0o755, Content::Bytes(text.into()));
     }
@@ -93,6 +100,7 @@ mod tests {
         for path in [
             "/usr/sbin/cias-firstboot",
             "/usr/sbin/cias",
+            "/usr/sbin/dlll_cias-setup.sh",
             "/etc/init.d/cias-identity",
             "/etc/init.d/cias-provision",
         ] {

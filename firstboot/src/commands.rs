@@ -13,7 +13,7 @@ use crate::runner::Host;
 use crate::simulate::{self, Request};
 use crate::status::Status;
 use crate::system::Sysroot;
-use crate::{agent, install, plan, postinstall, preinstall, run, support};
+use crate::{agent, install, plan, postinstall, preinstall, run, setup, support};
 
 /// How often a long simulation says how far it is, in runs.
 const TELL_EACH: u64 = 250;
@@ -37,6 +37,7 @@ pub fn dispatch(cli: Cli) -> Result<()> {
             let report = Report::gather(&root, &Host::new(|line| log.note(line)))?;
             print(output.json, &report, || report.show())
         }
+        Command::Setup(given) => setup::setup(&setup::Request { root, site: given.site, yes: given.yes }),
         Command::Support(given) => {
             let written = support::support(&support::Request { root, out: given.out })?;
             print(given.json, &written, || support::show(&written))

@@ -28,6 +28,7 @@ pub mod region;
 pub mod render;
 pub mod run;
 pub mod runner;
+pub mod setup;
 pub mod signatures;
 pub mod simulate;
 pub mod site;

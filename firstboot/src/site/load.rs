@@ -68,12 +68,18 @@ pub fn refusal(path: &Path, findings: &[Finding]) -> anyhow::Error {
 
 /// Reads the site file at `path`, and the second one if it names one; on failure all findings of both.
 pub fn examine(path: &Path) -> Result<Result<Loaded, Vec<Finding>>> {
+    examine_with(path, str::to_owned)
+}
+
+/// As [`examine`], after `complete` has added to the file's text what it lacks.
+pub fn examine_with(path: &Path, complete: impl Fn(&str) -> String) -> Result<Result<Loaded, Vec<Finding>>> {
     let file = path.display().to_string();
-    let source = source::read(path).map_err(|found| {
+    let mut source = source::read(path).map_err(|found| {
         let way_out = "name a site file, or make one with `cias-builder init`";
         let shown = visible(&file);
         Class::BadInput.error(format!("{shown}: found {found}, wanted {}: {way_out}", plain_file()))
     })?;
+    source.text = complete(&source.text);
     let findings = Findings::new(&file, &source.text);
     let document = if is_text(&source, &findings, "a site: make one with `cias-builder init`") {
         findings.parse()
