@@ -80,7 +80,10 @@ pub fn package(binary: Vec<u8>, version: &str, epoch: u64) -> Result<Package> {
     for (name, text) in MANUALS {
         package.add(&format!("/usr/share/man/man8/{name}.8.gz"), 0o644, compressed(text)?);
     }
-    package.add("/usr/share/man/man8/cias-firstboot.8.gz", 0o777, Content::Link("cias.8.gz".into()));
+    for (name, of) in [("cias-firstboot", "cias"), (cias_firstboot::setup::ALIAS, "cias-setup")] {
+        let link = Content::Link(format!("{of}.8.gz"));
+        package.add(&format!("/usr/share/man/man8/{name}.8.gz"), 0o777, link);
+    }
     package.conffiles = INIT.iter().map(|(path, _)| (*path).to_owned()).collect();
     package.conffiles.push("/etc/logrotate.d/cias-firstboot".into());
     for (name, text) in SCRIPTS {

@@ -1,6 +1,8 @@
 //! `cias setup`: a server that was installed by hand becomes a node, or stays as it is.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its machine up must stop")]
 
+#[path = "support/by_hand.rs"]
+mod by_hand;
 #[path = "support/node.rs"]
 mod node;
 #[path = "support/tree.rs"]
@@ -11,35 +13,11 @@ use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 
+use by_hand::{CREATE, by_hand};
 use nix::pty::openpty;
 use node::Node;
 
 const PIN: &str = "[role]\nfounder = { serial = \"LAB-0001\" }\n";
-
-/// A server with the test site, that is not installed yet.
-fn by_hand(more: &str) -> Node {
-    let node = Node::new("by-hand", more);
-    node.finds_itself();
-    // The real one unmounts the file system, which shows a link only while it is mounted.
-    node.answers(
-        "invoke-rc.d",
-        Some("test \"$1 $2\" != 'pve-cluster stop' || /bin/rm -rf $ROOT/etc/pve/local $ROOT/etc/pve/*.cfg"),
-    );
-    node.answers(
-        "update-rc.d",
-        Some(
-            "test $2 = disable && from=S to=K20 || { from=K to=S20; }\n\
-             for link in $ROOT/etc/rc2.d/$from??$1; do test ! -L $link || /bin/mv $link $ROOT/etc/rc2.d/$to$1; done",
-        ),
-    );
-    node.answers(
-        "create_pmxcfs_db",
-        Some("(cd $1; for file in *; do echo $file; read -r line < $file; echo \"$line\"; done) > $2"),
-    );
-    node.answers("ping", Some("true"));
-    node.answers("ifup", Some("test $1 != bond0 || /bin/mkdir -p $ROOT/sys/class/net/bond0"));
-    node
-}
 
 /// Moves the site file where nobody looks, and returns where it is.
 fn elsewhere(node: &Node) -> String {
@@ -166,10 +144,7 @@ fn a_failure_in_the_middle_is_gone_on_with_by_the_next_boot_and_by_the_next_call
         let (_, stderr) = node.wants(1, &["setup", "--site", &site, "--yes"]);
         assert!(stderr.contains("make a fresh database"), "{stderr}");
         assert_eq!(node.read("etc/hostname"), "byhand\n");
-        node.answers(
-            "create_pmxcfs_db",
-            Some("(cd $1; for file in *; do echo $file; read -r line < $file; echo \"$line\"; done) > $2"),
-        );
+        node.answers("create_pmxcfs_db", Some(CREATE));
         let (_, stderr) = node.wants(0, next);
         assert!(stderr.contains("setup: resumed at step 5 of 5 after a failure"), "{stderr}");
         assert_is_a_node(&node);

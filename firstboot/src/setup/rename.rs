@@ -165,7 +165,7 @@ impl Step for Stop {
     }
 }
 
-/// Gives root a plain list of keys again: the link leads into the old database. PVE merges it into the new one when that starts
+/// Gives root a plain list of keys again: a link leads into the old database. PVE imports the list when it makes the link anew
 /// (docs/facts.md 16).
 struct Keys(Vec<String>);
 
@@ -179,7 +179,8 @@ impl Keys {
                 lines.push(line);
             }
         }
-        Ok(lines.iter().map(|line| format!("{line}\n")).collect())
+        lines.push("");
+        Ok(lines.join("\n"))
     }
 }
 
