@@ -120,6 +120,22 @@ fn without_a_terminal_or_a_site_file_nothing_begins() {
 }
 
 #[test]
+fn a_server_that_nobody_pinned_waits_without_a_name_and_with_its_services_held_back() {
+    let node = by_hand("");
+    let (_, stderr) = node.wants(6, &["setup", "--yes"]);
+    assert!(stderr.contains("pins no founder"), "{stderr}");
+    assert_eq!(node.read("etc/hostname"), "byhand\n");
+    assert!(node.read("etc/network/interfaces").contains("iface vmbr0 inet manual\n"));
+    assert!(node.path("etc/rc2.d/K20pve-cluster").is_symlink());
+    let calls = node.read("calls");
+    assert!(calls.contains("ifup bond0\nifup vmbr0\n") && !calls.contains("start"), "{calls}");
+    // What the agent does once it is decided.
+    node.site(PIN);
+    node.wants(0, &["run"]);
+    assert_is_a_node(&node);
+}
+
+#[test]
 fn nothing_renames_a_running_proxmox_unasked() {
     let node = by_hand(PIN);
     let (_, stderr) = node.wants(5, &["run"]);

@@ -6,9 +6,10 @@ mod ask;
 mod guards;
 pub mod rename;
 
+use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::agent::arrive::{self, Ended};
 use crate::facts::Facts;
@@ -51,7 +52,8 @@ pub fn setup(request: &Request) -> Result<()> {
     } else {
         let loaded = ask::load(&file(request)?)?;
         look(&system, &loaded.site)?;
-        print!("{}", plan::show(&plan::with_setup(root, &loaded.site)?));
+        let plan = plan::show(&plan::with_setup(root, &loaded.site)?);
+        std::io::stdout().write_all(plan.as_bytes()).context("writing to standard output")?;
         if !request.yes {
             if !ask::can_ask() {
                 return Err(Class::Refused.error(

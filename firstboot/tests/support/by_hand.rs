@@ -2,7 +2,7 @@
 
 use crate::node::Node;
 
-/// Stand-in of create_pmxcfs_db: the names and first lines of the files that it was given.
+/// Stand-in of `create_pmxcfs_db`: the names and first lines of the files that it was given.
 pub const CREATE: &str =
     "(cd $1; for file in *; do echo $file; read -r line < $file; echo \"$line\"; done) > $2";
 
