@@ -6,6 +6,7 @@ mod cluster;
 mod guard;
 mod labels;
 mod links;
+mod manual;
 mod one_node;
 mod package;
 mod power;
@@ -159,6 +160,12 @@ pub const ALL: &[Scenario] = &[
         shows: "where nobody is pinned, the agent of a lone server elects it, and it comes up under its name without a reboot",
         ci: Ci::No,
         run: one_node::elected,
+    },
+    Scenario {
+        name: "manual-setup",
+        shows: "a server that has run Proxmox VE under its own name becomes the founder by the package and `cias setup` over ssh",
+        ci: Ci::No,
+        run: manual::manual_setup,
     },
     Scenario {
         name: "vendor-label",
