@@ -16,13 +16,15 @@ const INIT: [(&str, &str); 2] = [
     ("/etc/init.d/cias-provision", include_str!("../../overlay/init.d/cias-provision")),
 ];
 
-const MANUALS: [(&str, &str); 6] = [
+const MANUALS: [(&str, &str); 8] = [
     ("cias", include_str!("../../docs/man/cias.8")),
     ("cias-agent", include_str!("../../docs/man/cias-agent.8")),
     ("cias-facts", include_str!("../../docs/man/cias-facts.8")),
     ("cias-plan", include_str!("../../docs/man/cias-plan.8")),
     ("cias-run", include_str!("../../docs/man/cias-run.8")),
+    ("cias-setup", include_str!("../../docs/man/cias-setup.8")),
     ("cias-status", include_str!("../../docs/man/cias-status.8")),
+    ("cias-support", include_str!("../../docs/man/cias-support.8")),
 ];
 
 /// The fields of the control file, with their continued lines.
@@ -54,6 +56,12 @@ pub fn package(binary: Vec<u8>, version: &str, epoch: u64) -> Result<Package> {
     let mut package = Package::new(epoch, &fields);
     package.add("/usr/sbin/cias-firstboot", 0o755, Content::Bytes(binary));
     package.add("/usr/sbin/cias", 0o777, Content::Link("cias-firstboot".into()));
+    // The name of the original plan, for a server that was installed by hand.
+    package.add(
+        &format!("/usr/sbin/{}", cias_firstboot::setup::ALIAS),
+        0o777,
+        Content::Link("cias-firstboot".into()),
+    );
     for (path, text) in INIT {
         package.add(path, 0o755, Content::Bytes(text.into()));
     }
@@ -72,7 +80,10 @@ pub fn package(binary: Vec<u8>, version: &str, epoch: u64) -> Result<Package> {
     for (name, text) in MANUALS {
         package.add(&format!("/usr/share/man/man8/{name}.8.gz"), 0o644, compressed(text)?);
     }
-    package.add("/usr/share/man/man8/cias-firstboot.8.gz", 0o777, Content::Link("cias.8.gz".into()));
+    for (name, of) in [("cias-firstboot", "cias"), (cias_firstboot::setup::ALIAS, "cias-setup")] {
+        let link = Content::Link(format!("{of}.8.gz"));
+        package.add(&format!("/usr/share/man/man8/{name}.8.gz"), 0o777, link);
+    }
     package.conffiles = INIT.iter().map(|(path, _)| (*path).to_owned()).collect();
     package.conffiles.push("/etc/logrotate.d/cias-firstboot".into());
     for (name, text) in SCRIPTS {
@@ -92,6 +103,7 @@ mod tests {
         for path in [
             "/usr/sbin/cias-firstboot",
             "/usr/sbin/cias",
+            "/usr/sbin/dlll_cias-setup.sh",
             "/etc/init.d/cias-identity",
             "/etc/init.d/cias-provision",
         ] {

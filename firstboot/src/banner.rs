@@ -1,35 +1,72 @@
 //! What a person in front of the console sees: above the login prompt, and as lines while the machine comes up.
 
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 
 use anyhow::Result;
 use minijinja::context;
 
+use crate::agent::published::{self, Agent};
 use crate::console::Console;
 use crate::files;
+use crate::hello::timing::Timing;
 use crate::render::render;
 use crate::status::{Overall, Status};
-use crate::system::System;
+use crate::system::{Sysroot, System};
 
 /// The text above the login prompt (agetty).
 const FILE: &str = "/etc/issue";
+
+/// Whoever writes it holds the lock on this file: `cias run` and the agent both do.
+const LOCK: &str = "/var/lib/cias/issue.lock";
 
 /// Warnings shown; `cias status` has them all.
 const WARNINGS: usize = 3;
 
 /// Writes the banner of `status`, and tells it on the console.
 pub fn show(system: &System, status: &Status) -> Result<()> {
-    let lines = lines(status);
-    files::write_if_changed(&system.root.path(FILE), text(status, &lines)?, 0o644)?;
+    let told = lines(status);
+    {
+        let _turn = files::lock_in_turn(&system.root.path(LOCK))?;
+        // What the agent says may be unreadable, and the banner then goes without it.
+        let agent = published::read(&system.root).unwrap_or_default();
+        write(&system.root, &Status { agent, ..status.clone() })?;
+    }
     system.log.say(&status.headline());
     // A person who runs it has just read it; the output of a boot may be seen on one console only, or on none.
     if !std::io::stderr().is_terminal() {
         let kernel_line = system.root.text("/proc/cmdline").unwrap_or_default();
-        let text: String = lines.iter().flat_map(|line| ["\ncias:   ", line]).collect();
+        let text: String = told.iter().flat_map(|line| ["\ncias:   ", line]).collect();
         Console::open(&system.root.path("/dev"), &kernel_line)
             .say(&format!("\ncias: {}{text}", status.headline()));
     }
     Ok(())
+}
+
+/// A refresh waits for its turn, and will see what was published until then.
+static WAITS: AtomicBool = AtomicBool::new(false);
+
+/// Brings the banner up to what the journal and the agent say now, in a thread of its own, because the disk may take its time and
+/// an agent that falls silent is replaced. To be called whenever the agent has published a change; a banner that cannot be
+/// written stops nothing.
+pub fn refresh(root: &Sysroot) -> Option<JoinHandle<Result<()>>> {
+    let root = root.clone();
+    if WAITS.swap(true, Ordering::SeqCst) {
+        return None;
+    }
+    Some(thread::spawn(move || {
+        let turn = files::lock_in_turn(&root.path(LOCK));
+        WAITS.store(false, Ordering::SeqCst);
+        let _turn = turn?;
+        write(&root, &Status::read(&root)?)
+    }))
+}
+
+fn write(root: &Sysroot, status: &Status) -> Result<()> {
+    let lines: Vec<String> =
+        lines(status).into_iter().chain(status.agent.iter().flat_map(agent_lines)).collect();
+    files::write_if_changed(&root.path(FILE), text(status, &lines)?, 0o644).map(drop)
 }
 
 fn text(status: &Status, lines: &[String]) -> Result<String> {
@@ -59,11 +96,40 @@ fn lines(status: &Status) -> Vec<String> {
     lines
 }
 
+/// What the agent says. No counters of frames: each change writes the file anew.
+fn agent_lines(agent: &Agent) -> Vec<String> {
+    let it = &agent.published;
+    if !agent.running {
+        return vec![format!("agent: not running; it last said {}", it.phase)];
+    }
+    let link = if it.carrier { "" } else { " without a link" };
+    let port = it.port.as_ref().map_or("no port yet".to_owned(), |port| format!("{port}{link}"));
+    let mut lines =
+        vec![format!("agent: {} on {port}, hears {} other servers of the site", it.phase, it.heard)];
+    lines.push(match &it.leader {
+        _ if it.phase == "serving" => "Master: this server".to_owned(),
+        Some(leader) => format!("Master: {} ({}, priority {})", leader.id, leader.phase, leader.priority),
+        None => "Master: none is heard".to_owned(),
+    });
+    let most = Timing::default().refused_most.as_secs() / 60;
+    let refused = it.refused.iter().map(|reason| {
+        format!("a Master refused this server: {reason}; it is asked again within {most} minutes")
+    });
+    let rivals = it.rivals.iter().map(|id| format!("another founder or Master is there: {id}"));
+    let hopeless = it.hopeless.iter().map(|why| format!("nobody here may found: {why}"));
+    let twin = it.twin.then(|| "another machine says to be this one".to_owned());
+    lines.extend(it.silent.iter().cloned().chain(refused).chain(rivals).chain(hopeless).chain(twin));
+    lines.extend(it.run.iter().cloned());
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::published::{Leader, Published};
     use crate::journal::{Progress, Role, State};
     use crate::site::Place;
+    use crate::tree::Tree;
 
     #[test]
     fn the_banner_of_a_failed_node_names_role_address_step_reason_and_way_out() {
@@ -96,5 +162,52 @@ mod tests {
 
 ";
         assert_eq!(text(&status, &lines(&status)).unwrap(), wanted);
+    }
+
+    #[test]
+    fn the_agents_words_stand_below_and_follow_what_it_publishes() {
+        let tree = Tree::from_text("/var/lib/cias/\n/etc/issue = Debian\n/run/cias/\n");
+        let root = tree.root();
+        let mut published = Published {
+            phase: "candidate".into(),
+            role: "waiting".into(),
+            port: Some("bond0".into()),
+            carrier: true,
+            heard: 2,
+            leader: Some(Leader { id: "ab12".into(), priority: 9, phase: "serving".into() }),
+            refused: Some("all places are given".into()),
+            hopeless: vec!["the memory is 4.2 GB".into()],
+            ..Published::of_this_process()
+        };
+        let shown = |published: &Published| {
+            published.write(&root).unwrap();
+            refresh(&root).unwrap().join().unwrap().unwrap();
+            root.text(FILE).unwrap()
+        };
+        let wanted = "\nCIAS 0.1.0: a node without a name (unsettled): pending
+  way out: `cias run` begins, as every boot does
+  agent: candidate on bond0, hears 2 other servers of the site
+  Master: ab12 (serving, priority 9)
+  a Master refused this server: all places are given; it is asked again within 10 minutes
+  nobody here may found: the memory is 4.2 GB
+
+";
+        assert_eq!(shown(&published), wanted);
+        published.dropped.forged = 7;
+        let inode = || std::os::unix::fs::MetadataExt::ino(&root.path(FILE).metadata().unwrap());
+        let before = inode();
+        shown(&published);
+        assert_eq!(inode(), before, "a counter of frames alone must not write to the disk");
+        published = Published { phase: "serving".into(), refused: None, hopeless: vec![], ..published };
+        let text = shown(&published);
+        assert!(
+            text.contains(
+                "  agent: serving on bond0, hears 2 other servers of the site\n  Master: this server\n\n"
+            ),
+            "{text}"
+        );
+        published.pid = 0;
+        let text = shown(&published);
+        assert!(text.contains("  agent: not running; it last said serving\n"), "{text}");
     }
 }

@@ -1,12 +1,14 @@
 //! The command line. `cias-firstboot` and its link `cias` are one program.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::enrol::policy;
 use crate::node::Stage;
 use crate::outcome::EXIT_CODES;
+use crate::setup;
 use crate::simulate::Defect;
 
 /// Turns a freshly installed Proxmox VE server into a node of its cluster
@@ -100,6 +102,35 @@ Examples:
   cias facts
   cias facts --json")]
     Facts(Output),
+    /// Make a node of this server, on which Proxmox VE 3.2 was installed by hand
+    ///
+    /// Does what the unattended installation would have done: looks whether the server may become a node, asks for what the
+    /// site file lacks, shows the plan with every disk that would be formatted, and waits for Enter. Then the server
+    /// gets its name, address, bond and data disks; its old database is kept beside the new one. A power cut or
+    /// a lost connection is made good by the next boot or call. `dlll_cias-setup.sh [SITE]` is the same. Needs root.
+    #[command(after_long_help = "\
+Exit codes: 0 done; 1 it failed, or another key than Enter; 3 the site file is
+missing or wrong; 5 refused: the reasons are listed; 6 it waits for a Master,
+and the agent goes on; 130 Ctrl-C.
+
+Examples:
+  cias setup --site site.toml
+  cias setup --yes")]
+    Setup(Setup),
+    /// Make one bundle of logs and facts for somebody who helps
+    ///
+    /// Collects what `status`, `facts` and `plan` say, the journal, our logs and the end of the system's, the network's,
+    /// disks' and cluster's files and the versions of packages. Keys, passwords, hashes and the path of the webhook
+    /// are taken out of every text; names, addresses and public keys stay. What is missing is listed in manifest.json.
+    /// Prints the path. Needs root.
+    #[command(after_long_help = "\
+Exit codes: 0 written; 1 not root, or it cannot be written; 5 a file of that
+name is there.
+
+Examples:
+  cias support
+  cias support --out /tmp/for-help.tar.gz --json")]
+    Support(Support),
     /// Try discovery and election on a simulated wire, many times
     ///
     /// The very code that nodes run decides who founds and who gets which place, while frames are lost, come late, twice or
@@ -136,6 +167,28 @@ pub struct Run {
     /// network up by the new files.
     #[arg(long)]
     pub again: bool,
+}
+
+/// Options of `setup`.
+#[derive(Debug, Args)]
+pub struct Setup {
+    /// The site file; else /etc/cias/site.toml, or site.toml in this folder
+    #[arg(long, value_name = "FILE")]
+    pub site: Option<PathBuf>,
+    /// Begin without waiting for Enter
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Options of `support`.
+#[derive(Debug, Args)]
+pub struct Support {
+    /// Where the bundle goes; else /root/cias-support-HOST-TIME.tar.gz
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Print path, size and manifest as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `simulate`.
@@ -283,6 +336,19 @@ pub struct Postinstall {
     pub region: PathBuf,
 }
 
+/// What was typed, as this program reads it: called by the original plan's name it is `cias setup`, and a file is its site file.
+pub fn arguments(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut typed = typed.into_iter();
+    let name = typed.next().unwrap_or_default();
+    if Path::new(&name).file_name() != Some(setup::ALIAS.as_ref()) {
+        return std::iter::once(name).chain(typed).collect();
+    }
+    let mut rest = typed.peekable();
+    let file = rest.peek().is_some_and(|first| !first.as_encoded_bytes().starts_with(b"-"));
+    let words = ["cias", "setup"].into_iter().chain(file.then_some("--site"));
+    words.map(OsString::from).chain(rest).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,6 +357,25 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_plans_name_is_setup_with_a_site_file() {
+        let read = |words: &[&str]| -> Vec<String> {
+            let typed = words.iter().map(OsString::from);
+            arguments(typed).into_iter().map(|word| word.into_string().unwrap()).collect()
+        };
+        for (typed, wanted) in [
+            (
+                &["/data/cias/dlll_cias-setup.sh", "s.toml", "--yes"][..],
+                &["cias", "setup", "--site", "s.toml", "--yes"][..],
+            ),
+            (&["dlll_cias-setup.sh"], &["cias", "setup"]),
+            (&["dlll_cias-setup.sh", "--yes"], &["cias", "setup", "--yes"]),
+            (&["/usr/sbin/cias", "status"], &["/usr/sbin/cias", "status"]),
+        ] {
+            assert_eq!(read(typed), wanted);
+        }
     }
 
     #[test]

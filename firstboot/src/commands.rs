@@ -15,7 +15,7 @@ use crate::runner::Host;
 use crate::simulate::{self, Request};
 use crate::status::Status;
 use crate::system::Sysroot;
-use crate::{agent, install, plan, postinstall, preinstall, run};
+use crate::{agent, install, plan, postinstall, preinstall, run, setup, support};
 
 /// How often a long simulation says how far it is, in runs.
 const TELL_EACH: u64 = 250;
@@ -40,6 +40,11 @@ pub fn dispatch(cli: Cli) -> Result<()> {
             print(output.json, &report, || report.show())
         }
         Command::Enrol(what) => enrol(&root, what),
+        Command::Setup(given) => setup::setup(&setup::Request { root, site: given.site, yes: given.yes }),
+        Command::Support(given) => {
+            let written = support::support(&support::Request { root, out: given.out })?;
+            print(given.json, &written, || support::show(&written))
+        }
         Command::Simulate(given) => simulate(&given),
         Command::Install => install::install(),
         Command::Preinstall(given) => {

@@ -27,11 +27,35 @@ pub fn rewrite(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     replace(path, bytes.as_ref(), found.mode() & 0o7777, Some((found.uid(), found.gid())))
 }
 
+/// As [`write()`], for more than memory should hold: `fill` writes the content.
+pub fn write_by(path: &Path, mode: u32, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+    replace_by(path, mode, None, fill)
+}
+
+/// A file without a name in `folder`, gone when it is closed, for what must be measured before it is passed on.
+pub fn scratch(folder: &Path) -> Result<File> {
+    let path = folder.join(format!(".scratch.cias-{}", std::process::id()));
+    failpoint::hit("scratch before");
+    let file = create(&path, OpenOptions::new().read(true))?;
+    std::fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+    failpoint::hit("scratch after");
+    Ok(file)
+}
+
 fn replace(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32, u32)>) -> Result<()> {
+    replace_by(path, mode, owner, |file| file.write_all(bytes).context("writing its content"))
+}
+
+fn replace_by(
+    path: &Path,
+    mode: u32,
+    owner: Option<(u32, u32)>,
+    fill: impl FnOnce(&mut File) -> Result<()>,
+) -> Result<()> {
     let shown = path.display();
     failpoint::hit(&format!("write {shown} before"));
     let temporary = temporary_beside(path);
-    let written = write_temporary(&temporary, bytes, mode)
+    let written = write_temporary(&temporary, mode, fill)
         .and_then(|()| match owner {
             Some((user, group)) => chown(&temporary, Some(user), Some(group)).context("setting its owner"),
             None => Ok(()),
@@ -128,6 +152,18 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 /// Locks the file at `path`, an empty one that nothing reads, until the answer is dropped. If another process has it, that is
 /// [`Class::TryLater`] with the sentence `busy`.
 pub fn lock(path: &Path, busy: impl FnOnce() -> String) -> Result<Flock<File>> {
+    flock(path, FlockArg::LockExclusiveNonblock).map_err(|error| match error.downcast_ref() {
+        Some(&Errno::EWOULDBLOCK) => Class::TryLater.error(busy()),
+        _ => error,
+    })
+}
+
+/// As [`lock()`], but waits for the other process; for locks that are held only while one file is written.
+pub fn lock_in_turn(path: &Path) -> Result<Flock<File>> {
+    flock(path, FlockArg::LockExclusive)
+}
+
+fn flock(path: &Path, how: FlockArg) -> Result<Flock<File>> {
     let shown = path.display();
     let file = OpenOptions::new()
         .create(true)
@@ -135,10 +171,7 @@ pub fn lock(path: &Path, busy: impl FnOnce() -> String) -> Result<Flock<File>> {
         .write(true)
         .open(path)
         .with_context(|| format!("opening {shown}"))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
-        Errno::EWOULDBLOCK => Class::TryLater.error(busy()),
-        error => anyhow::Error::new(error).context(format!("locking {shown}")),
-    })
+    Flock::lock(file, how).map_err(|(_, error)| error).with_context(|| format!("locking {shown}"))
 }
 
 /// Makes the entries of the folder that holds `path` durable.
@@ -157,18 +190,23 @@ fn temporary_beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{}.cias-new", path.file_name().unwrap_or_default().to_string_lossy()))
 }
 
-fn write_temporary(temporary: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+fn write_temporary(temporary: &Path, mode: u32, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+    let mut new = create(temporary, &mut OpenOptions::new())?;
+    new.set_permissions(std::fs::Permissions::from_mode(mode)).context("setting its mode")?;
+    fill(&mut new)?;
+    new.sync_all().context("syncing it")
+}
+
+/// A new file that only we can read.
+fn create(path: &Path, options: &mut OpenOptions) -> Result<File> {
     // What an earlier power cut left must not stop us, nor lend us its mode.
-    let _ = std::fs::remove_file(temporary);
-    let mut file = OpenOptions::new()
+    let _ = std::fs::remove_file(path);
+    options
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(temporary)
-        .with_context(|| format!("creating {}", temporary.display()))?;
-    file.set_permissions(std::fs::Permissions::from_mode(mode)).context("setting its mode")?;
-    file.write_all(bytes).context("writing its content")?;
-    file.sync_all().context("syncing it")
+        .open(path)
+        .with_context(|| format!("creating {}", path.display()))
 }
 
 #[cfg(test)]

@@ -29,12 +29,14 @@ pub mod region;
 pub mod render;
 pub mod run;
 pub mod runner;
+pub mod setup;
 pub mod signatures;
 pub mod simulate;
 pub mod site;
 pub mod startup;
 pub mod status;
 pub mod step;
+pub mod support;
 pub mod system;
 
 #[cfg(test)]

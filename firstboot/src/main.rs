@@ -9,5 +9,5 @@ fn main() -> ExitCode {
     if let Err(error) = startup::check() {
         return outcome::conclude(Err(error));
     }
-    outcome::conclude(commands::dispatch(cli::Cli::parse()))
+    outcome::conclude(commands::dispatch(cli::Cli::parse_from(cli::arguments(std::env::args_os()))))
 }

@@ -8,6 +8,8 @@ use serde::Serialize;
 use crate::log::Log;
 use crate::node::{self, Stage};
 use crate::runner::Host;
+use crate::setup::rename;
+use crate::site::Site;
 use crate::step::{Finding, Step};
 use crate::system::{Sysroot, System};
 use crate::{journal, provision};
@@ -51,11 +53,25 @@ pub struct PlannedStep {
 
 /// Plans both stages. Needs root: the site file holds secrets.
 pub fn plan(root: &Sysroot) -> Result<Planned> {
+    plan_for(root, &node::load_site(root)?)
+}
+
+/// What `cias setup` does with `site`: the same, after what makes room for a new name.
+pub fn with_setup(root: &Sysroot, site: &Site) -> Result<Planned> {
+    let mut planned = plan_for(root, site)?;
     let log = Log::silent();
     let host = Host::new(|line| log.note(line));
     let system = System { root: root.clone(), runner: &host, log: &log };
-    let site = node::load_site(root)?;
-    let plan = node::plan_identity(&site, &system)?;
+    let steps = look(&rename::steps(site), &system)?;
+    planned.stages.insert(0, PlannedStage { name: rename::STAGE, settled: false, steps });
+    Ok(planned)
+}
+
+fn plan_for(root: &Sysroot, site: &Site) -> Result<Planned> {
+    let log = Log::silent();
+    let host = Host::new(|line| log.note(line));
+    let system = System { root: root.clone(), runner: &host, log: &log };
+    let plan = node::plan_identity(site, &system)?;
     let state = journal::read(root)?.unwrap_or_default();
     let settled = state.is_settled();
     // What it will be once the identity is settled.
@@ -65,7 +81,7 @@ pub fn plan(root: &Sysroot) -> Result<Planned> {
         .map(|stage| {
             let steps = match stage {
                 Stage::Identity => plan.steps(),
-                Stage::Provision => provision::steps(&site, &to_be),
+                Stage::Provision => provision::steps(site, &to_be),
             };
             let settled = settled && stage == Stage::Identity;
             Ok(PlannedStage { name: stage.name(), settled, steps: look(&steps, &system)? })

@@ -16,7 +16,7 @@ use crate::runner::{Call, Host};
 use crate::site::Who;
 use crate::status::Status;
 use crate::system::{Sysroot, System};
-use crate::{banner, engine, files, provision};
+use crate::{banner, engine, files, provision, setup};
 
 const LOG: &str = "/var/log/cias/firstboot.log";
 
@@ -93,11 +93,15 @@ fn settle_identity(again: bool, system: &System, journal: &mut Journal) -> Resul
         system.log.say(&format!("identity: settled as {} with {}", place.fqdn, place.address));
         return Ok(());
     }
+    if let Some(obstacle) = setup::obstacle(&system.root, journal.state()) {
+        return Err(Class::Refused.error(obstacle));
+    }
     let settling = Call::new("udevadm").arg("settle").arg(format!("--timeout={}", SETTLE.as_secs()));
     if let Err(error) = system.runner.run(&settling.limit(SETTLE * 2)) {
         system.log.say(&format!("warning: not all devices may be there yet: {error:#}"));
     }
     let site = node::load_site(&system.root)?;
+    setup::resume(system, journal, &site)?;
     let plan = node::plan_identity(&site, system)?;
     if is_settled {
         refuse_another_place(&plan, journal)?;

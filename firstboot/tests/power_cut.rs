@@ -1,6 +1,8 @@
 //! Cuts the power at every point of a first boot; the next boot must end in the same files.
 //! Needs the feature `failpoints`: `cargo test -p cias-firstboot --features failpoints --test power_cut`.
 
+#[path = "support/by_hand.rs"]
+mod by_hand;
 #[path = "support/node.rs"]
 mod node;
 #[path = "support/tree.rs"]
@@ -8,6 +10,7 @@ mod tree;
 
 use std::os::unix::process::ExitStatusExt;
 
+use by_hand::by_hand;
 use node::Node;
 
 const PIN: &str = "[role]\nfounder = { serial = \"LAB-0001\" }\n";
@@ -49,4 +52,33 @@ fn power_may_go_at_any_point() {
         node.wants(0, &["run"]);
         assert_eq!(node.snapshot(), whole.snapshot(), "after the power went at point {point}");
     }
+}
+
+/// Before `setup` is in the journal a person calls it again; from then on the next boot goes on.
+#[test]
+fn power_may_go_at_any_point_of_a_setup_by_hand() {
+    let setup = ["setup", "--yes"];
+    let whole = by_hand(PIN);
+    let list = whole.path("points");
+    let output = whole.cias(&setup, &[("CIAS_FAILPOINT_LIST", list.to_str().unwrap())]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // `setup` has its children run the stages, which count from 1 anew; the points of a child are cut as its own.
+    let points = whole.read("points").lines().count();
+    std::fs::remove_file(list).unwrap();
+    let mut cut_in_the_middle = 0;
+    for point in 1..=points {
+        let node = by_hand(PIN);
+        let cut = node.cias(&setup, &[("CIAS_FAILPOINT", &format!("#{point}"))]);
+        if cut.status.signal() != Some(KILLED) {
+            break;
+        }
+        let begun = node.read("var/lib/cias/journal.json").contains("\"setup\"");
+        cut_in_the_middle += usize::from(begun);
+        if !begun {
+            node.wants(0, &setup);
+        }
+        node.wants(0, &["run"]);
+        assert_eq!(node.snapshot(), whole.snapshot(), "after the power went at point {point}");
+    }
+    assert!(cut_in_the_middle > 60, "the power went {cut_in_the_middle} times after the beginning");
 }

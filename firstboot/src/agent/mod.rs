@@ -3,7 +3,7 @@
 //! What it decides is [`crate::hello`]'s; here are the wire, the clock and the files. [`memory`] is on the disk before anything follows from it,
 //! so that a kill at any instant loses nothing.
 
-mod arrive;
+pub(crate) mod arrive;
 mod clock;
 mod desk;
 mod errand;

@@ -323,6 +323,7 @@ impl<'a> Agent<'a> {
                 // A full /run must not silence a founder.
                 self.log.note(&format!("warning: {error:#}"));
             }
+            crate::banner::refresh(self.root);
             self.written = self.shown.clone();
         }
     }

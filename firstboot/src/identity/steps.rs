@@ -107,7 +107,7 @@ impl Step for HostName {
 }
 
 /// What the package held back (overlay/debian/postinst); it would release them again when it is removed.
-const LIST: &str = "/var/lib/cias/held";
+pub const LIST: &str = "/var/lib/cias/held";
 
 /// Lets the held services start when their runlevel is entered.
 pub(super) struct Release;

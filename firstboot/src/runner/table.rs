@@ -47,6 +47,14 @@ pub const TABLE: &[Row] = &[
         source: "this repository",
     },
     Row {
+        program: "create_pmxcfs_db",
+        package: "pve-cluster",
+        version: "3.0-12",
+        options: &[],
+        values: &[],
+        source: "PC data/src/create_pmxcfs_db.c, read",
+    },
+    Row {
         program: "ethtool",
         package: "ethtool",
         version: "3.4.2",
@@ -112,6 +120,14 @@ pub const TABLE: &[Row] = &[
             ("-o", &["ro", "noload", "noatime", "nodev", "nosuid", "noexec"]),
         ],
         source: "UL mount/mount.c, read; `noload`: KN Documentation/filesystems/ext3.txt, read",
+    },
+    Row {
+        program: "ping",
+        package: "iputils-ping",
+        version: "20101006",
+        options: &["-n", "-c", "-w"],
+        values: &[],
+        source: "iputils's manual since 20020927, inferred",
     },
     Row {
         program: "pvecm",
@@ -202,7 +218,7 @@ pub const TABLE: &[Row] = &[
         program: "update-rc.d",
         package: "sysv-rc",
         version: "2.88dsf",
-        options: &["enable"],
+        options: &["disable", "enable"],
         values: &[],
         source: "SV debian/src/sysv-rc/sbin/update-rc.d, read in a public copy",
     },

@@ -58,7 +58,7 @@ pub fn load(path: &Path) -> Result<Loaded> {
 
 /// As [`load()`] for the file of a node, which has no join key any more once it has joined.
 pub fn load_of_node(path: &Path) -> Result<Loaded> {
-    examine_file(path, false)?.map_err(|findings| refusal(path, &findings))
+    examine_file(path, false, str::to_owned)?.map_err(|findings| refusal(path, &findings))
 }
 
 /// An image without the join key would make servers that cannot join.
@@ -85,16 +85,26 @@ pub fn refusal(path: &Path, findings: &[Finding]) -> anyhow::Error {
 
 /// Reads the site file at `path`, and the second one if it names one; on failure all findings of both.
 pub fn examine(path: &Path) -> Result<Result<Loaded, Vec<Finding>>> {
-    examine_file(path, true)
+    examine_file(path, true, str::to_owned)
 }
 
-fn examine_file(path: &Path, wants_join_key: bool) -> Result<Result<Loaded, Vec<Finding>>> {
+/// As [`examine`], after `complete` has added to the file's text what it lacks.
+pub fn examine_with(path: &Path, complete: impl Fn(&str) -> String) -> Result<Result<Loaded, Vec<Finding>>> {
+    examine_file(path, true, complete)
+}
+
+fn examine_file(
+    path: &Path,
+    wants_join_key: bool,
+    complete: impl Fn(&str) -> String,
+) -> Result<Result<Loaded, Vec<Finding>>> {
     let file = path.display().to_string();
-    let source = source::read(path).map_err(|found| {
+    let mut source = source::read(path).map_err(|found| {
         let way_out = "name a site file, or make one with `cias-builder init`";
         let shown = visible(&file);
         Class::BadInput.error(format!("{shown}: found {found}, wanted {}: {way_out}", plain_file()))
     })?;
+    source.text = complete(&source.text);
     let findings = Findings::new(&file, &source.text);
     let document = if is_text(&source, &findings, "a site: make one with `cias-builder init`") {
         findings.parse()

@@ -9,6 +9,7 @@ mod guard;
 mod intruder;
 mod labels;
 mod links;
+mod manual;
 mod one_node;
 mod package;
 mod power;
@@ -172,6 +173,12 @@ pub const ALL: &[Scenario] = &[
         shows: "three servers switched on together become one cluster: one founder, two that join, nobody else gets in",
         ci: Ci::No,
         run: three::three_nodes,
+    },
+    Scenario {
+        name: "manual-setup",
+        shows: "a server that has run Proxmox VE under its own name becomes the founder by the package and `cias setup` over ssh",
+        ci: Ci::No,
+        run: manual::manual_setup,
     },
     Scenario {
         name: "vendor-label",

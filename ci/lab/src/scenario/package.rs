@@ -19,8 +19,9 @@ const EXCEPTIONS: &str = include_str!("../../lintian.txt");
 const NEEDED: [&str; 3] = ["pve-cluster_", "pve-manager_", "ifenslave"];
 
 /// Files of the package, and mode and owner as `stat -c '%a %U:%G'` shows them.
-const OWNED: [(&str, &str); 8] = [
+const OWNED: [(&str, &str); 9] = [
     ("/usr/sbin/cias-firstboot", "755 root:root"),
+    ("/usr/sbin/dlll_cias-setup.sh", "777 root:root"),
     ("/etc/init.d/cias-identity", "755 root:root"),
     ("/etc/init.d/cias-provision", "755 root:root"),
     ("/etc/logrotate.d/cias-firstboot", "644 root:root"),

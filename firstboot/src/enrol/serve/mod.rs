@@ -69,9 +69,9 @@ pub fn serve(request: &Request) -> Result<()> {
     let log = Log::to_file(&path)?;
     let host = Host::new(|line| log.note(line));
     let system = System { root: root.clone(), runner: &host, log: &log };
-    let result = node::load_site(root).map(|site| {
+    let result = node::load_site(root).and_then(|site| {
         let session = Session { system: &system, site: &site, hurry: request.hurry };
-        session.run(&mut Talk::new(std::io::stdin(), std::io::stdout()));
+        session.run(&mut Talk::new(std::io::stdin(), std::io::stdout()))
     });
     if let Err(error) = &result {
         log.note(&format!("error: {error:#}"));
@@ -87,11 +87,19 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn run(&self, talk: &mut Talk<impl Write>) {
+    /// An error is a session that was none.
+    fn run(&self, talk: &mut Talk<impl Write>) -> Result<()> {
         let ask = match talk.hear(self.wait(FIRST_WORD)) {
             Heard::Line(FromNode::Ask(ask)) => ask,
-            Heard::End => return self.note("a connection ended without a word"),
-            other => return self.answer_strange(talk, other),
+            Heard::End => {
+                return Err(Class::Usage.error(
+                    "a connection ended without a word: this is where servers ask to join, and there is no shell",
+                ));
+            }
+            other => {
+                self.answer_strange(talk, other);
+                return Err(Class::Usage.error("a connection was refused: it did not ask to join"));
+            }
         };
         let asked = store::now();
         // Before it waits for its turn too: nobody waits for a no.
@@ -108,6 +116,7 @@ impl Session<'_> {
             Ok(None) => self.note(&format!("{} ended while it waited for its turn", entry_name(&ask))),
             Err(refusal) => self.refuse(&ask, &refusal, talk),
         }
+        Ok(())
     }
 
     /// All waits are shorter in tests.
