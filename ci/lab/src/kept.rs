@@ -21,6 +21,11 @@ pub fn ensure(folder: &Path, parts: &[Vec<u8>], make: impl FnOnce() -> Result<()
     std::fs::write(&file, wanted).with_context(|| format!("writing {}", file.display()))
 }
 
+/// Has it made afresh the next time.
+pub fn forget(folder: &Path) -> Result<()> {
+    remove(folder)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

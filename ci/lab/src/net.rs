@@ -102,8 +102,9 @@ impl Net {
         self.host.outcome(&self.wrapped(call))
     }
 
-    /// Runs a command on the node at `address` as root, over ssh from the lab's address, whatever its exit code.
-    pub fn ssh(&self, address: &str, key: &Path, command: &str) -> Result<Output> {
+    /// Runs a command on the node at `address` as root, over ssh from the lab's address, whatever its exit code; `stdin` goes to
+    /// its standard input.
+    pub fn ssh(&self, address: &str, key: &Path, command: &str, stdin: &str) -> Result<Output> {
         let options = [
             "StrictHostKeyChecking=no",
             "UserKnownHostsFile=/dev/null",
@@ -115,7 +116,9 @@ impl Net {
         for option in options {
             call = call.args(["-o", option]);
         }
-        self.outcome(&call.args([&format!("root@{address}"), command]).limit(Duration::from_mins(4)))
+        self.outcome(
+            &call.args([&format!("root@{address}"), command]).stdin(stdin).limit(Duration::from_mins(4)),
+        )
     }
 
     fn wrapped(&self, call: &Call) -> Call {

@@ -27,7 +27,12 @@ pub struct Node<'a> {
 impl Node<'_> {
     /// Standard output of a command that must succeed.
     pub fn ask(&self, command: &str) -> Result<String> {
-        let output = self.net.ssh(self.address, self.key, command)?;
+        self.told(command, "")
+    }
+
+    /// Standard output of a command that must succeed with `stdin` as its standard input.
+    pub fn told(&self, command: &str, stdin: &str) -> Result<String> {
+        let output = self.net.ssh(self.address, self.key, command, stdin)?;
         ensure!(
             output.code == 0,
             "{}: `{command}` ended with {}: {}{}",
@@ -39,9 +44,15 @@ impl Node<'_> {
         Ok(output.stdout.trim().to_owned())
     }
 
+    /// Standard output of a command; nothing if it fails, or the node does not answer.
+    pub fn try_ask(&self, command: &str) -> Result<Option<String>> {
+        let output = self.net.ssh(self.address, self.key, command, "")?;
+        Ok((output.code == 0).then(|| output.stdout.trim().to_owned()))
+    }
+
     /// Does it answer, and say that all is done?
     pub fn is_done(&self) -> Result<bool> {
-        let output = self.net.ssh(self.address, self.key, "cias status --json")?;
+        let output = self.net.ssh(self.address, self.key, "cias status --json", "")?;
         let json: serde_json::Value = serde_json::from_str(&output.stdout).unwrap_or_default();
         Ok(json["state"] == "done")
     }

@@ -6,6 +6,7 @@ mod cluster;
 mod fleet;
 mod formed;
 mod guard;
+mod intruder;
 mod labels;
 mod links;
 mod one_node;
@@ -14,6 +15,7 @@ mod power;
 mod probes;
 pub mod road;
 mod saved;
+mod three;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -164,6 +166,12 @@ pub const ALL: &[Scenario] = &[
         shows: "two running servers are saved and go on from the same state twice",
         ci: Ci::No,
         run: saved::saved_fleet,
+    },
+    Scenario {
+        name: "three-nodes",
+        shows: "three servers switched on together become one cluster: one founder, two that join, nobody else gets in",
+        ci: Ci::No,
+        run: three::three_nodes,
     },
     Scenario {
         name: "vendor-label",
