@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::enrol::policy;
 use crate::node::Stage;
 use crate::outcome::EXIT_CODES;
 use crate::simulate::Defect;
@@ -73,6 +74,21 @@ or wrong; 6 the agent runs already.
 Examples:
   cias agent --help")]
     Agent(Agent),
+    /// Say who may join the cluster
+    ///
+    /// `enrol.mode` in site.toml says who may: open (all servers of the site), window (those that ask while it is open),
+    /// list (those with an entry in [[nodes.machine]]) or approve (those that an administrator let in). Works on any node
+    /// of a cluster with quorum, and counts at once. Needs root.
+    #[command(after_long_help = "\
+Exit codes: 0 done or shown; 1 it cannot be kept; 3 no such machine, or the mode
+does not ask for it; 6 no cluster, or no quorum.
+
+Examples:
+  cias enrol list
+  cias enrol open --minutes 30
+  cias enrol approve pve-rack-a-1-1")]
+    #[command(subcommand)]
+    Enrol(Enrol),
     /// Show what this machine is
     ///
     /// Prints hardware, network ports and disks, and what the machine lacks to be a Master. Sizes are in MiB and GiB,
@@ -156,6 +172,84 @@ pub struct Agent {
     pub hurry: u32,
 }
 
+/// What `enrol` is to do.
+#[derive(Debug, Subcommand)]
+pub enum Enrol {
+    /// Open the window in which servers may join
+    ///
+    /// Only with enrol.mode = "window". A window that is open is given a new end.
+    #[command(after_long_help = "\
+Exit codes: 0 opened; 1 it cannot be kept; 3 the mode has no window; 6 no
+cluster, or no quorum.
+
+Examples:
+  cias enrol open --minutes 30")]
+    Open {
+        /// For how long, 1 to 1440
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(policy::LONGEST)))]
+        minutes: u32,
+    },
+    /// Close the window
+    ///
+    /// Joins that are under way go on.
+    #[command(after_long_help = "\
+Exit codes: 0 closed, also if it was; 1 it cannot be kept; 3 the mode has no
+window; 6 no cluster, or no quorum.
+
+Examples:
+  cias enrol close")]
+    Close,
+    /// Let a server in, and take a denial back
+    ///
+    /// With enrol.mode = "approve" it may join from now on; it asks again by itself. In any mode it lifts what `cias enrol deny`
+    /// said.
+    #[command(after_long_help = "\
+Exit codes: 0 approved; 1 it cannot be kept; 3 no such machine, or several; 6 no
+cluster, or no quorum.
+
+Examples:
+  cias enrol approve pve-rack-a-1-1
+  cias enrol approve 52:54:00:00:00:01")]
+    Approve(Whom),
+    /// Keep a server out, whatever the mode is
+    ///
+    /// It is told so when it asks. A node that has joined stays: `cias remove` takes it out.
+    #[command(after_long_help = "\
+Exit codes: 0 denied; 1 it cannot be kept; 3 no such machine, or several; 6 no
+cluster, or no quorum.
+
+Examples:
+  cias enrol deny pve-rack-a-1-1")]
+    Deny(Whom),
+    /// Show the mode, the window, and every server that has a place
+    #[command(after_long_help = "\
+Exit codes: 0 shown; 1 it cannot be read; 3 an entry is broken; 6 no cluster.
+
+Examples:
+  cias enrol list
+  cias enrol list --json")]
+    List(Output),
+    /// Serve one server that asks to join; the join key's forced command
+    #[command(hide = true)]
+    Serve(Serve),
+}
+
+/// A server that has a place.
+#[derive(Debug, Args)]
+pub struct Whom {
+    /// Its name, address, MAC address, serial number or machine id
+    #[arg(value_name = "WHO")]
+    pub who: String,
+}
+
+/// Options of `enrol serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Divide all waits by N (for tests, with --root)
+    #[arg(long, hide = true, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub hurry: u32,
+}
+
 /// How to print.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Output {
@@ -203,7 +297,8 @@ mod tests {
     fn help_fits_80_columns() {
         let mut root = Cli::command();
         root.build();
-        for command in std::iter::once(&root).chain(root.get_subcommands()) {
+        let nested = root.get_subcommands().flat_map(clap::Command::get_subcommands);
+        for command in std::iter::once(&root).chain(root.get_subcommands()).chain(nested) {
             let help = command.clone().render_long_help().to_string();
             for line in help.lines() {
                 assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());

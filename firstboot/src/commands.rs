@@ -6,6 +6,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::cli::{self, Cli, Command};
+use crate::enrol::policy::Standing;
+use crate::enrol::{manage, serve};
 use crate::facts::report::Report;
 use crate::log::Log;
 use crate::outcome::Class;
@@ -37,6 +39,7 @@ pub fn dispatch(cli: Cli) -> Result<()> {
             let report = Report::gather(&root, &Host::new(|line| log.note(line)))?;
             print(output.json, &report, || report.show())
         }
+        Command::Enrol(what) => enrol(&root, what),
         Command::Simulate(given) => simulate(&given),
         Command::Install => install::install(),
         Command::Preinstall(given) => {
@@ -55,6 +58,25 @@ pub fn dispatch(cli: Cli) -> Result<()> {
             postinstall::postinstall(&options, &Host::new(|line| eprintln!("{line}")))
         }
     }
+}
+
+fn enrol(root: &Sysroot, what: cli::Enrol) -> Result<()> {
+    match what {
+        cli::Enrol::Serve(given) => serve::serve(&serve::Request { root: root.clone(), hurry: given.hurry }),
+        cli::Enrol::List(output) => {
+            let list = manage::list(root)?;
+            print(output.json, &list, || list.to_string())
+        }
+        cli::Enrol::Open { minutes } => tell(&manage::open(root, minutes)?),
+        cli::Enrol::Close => tell(&manage::close(root)?),
+        cli::Enrol::Approve(whom) => tell(&manage::decide(root, &whom.who, Standing::Approved)?),
+        cli::Enrol::Deny(whom) => tell(&manage::decide(root, &whom.who, Standing::Denied)?),
+    }
+}
+
+/// Says what was done.
+fn tell(sentence: &str) -> Result<()> {
+    std::io::stdout().write_all(format!("{sentence}\n").as_bytes()).context("writing to standard output")
 }
 
 /// A counter-example is a result, and a failure.

@@ -19,6 +19,7 @@ pub mod interrupt;
 pub mod journal;
 pub mod log;
 pub mod node;
+pub mod notify;
 pub mod outcome;
 pub mod plan;
 pub mod postinstall;

@@ -53,7 +53,7 @@ pub fn load_site(root: &Sysroot) -> Result<Site> {
         }
         _ => {}
     }
-    Ok(site::load(&path)?.site)
+    Ok(site::load_of_node(&path)?.site)
 }
 
 /// Plans the stage *identity* from what the machine is and what its agent found out.

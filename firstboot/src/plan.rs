@@ -56,13 +56,16 @@ pub fn plan(root: &Sysroot) -> Result<Planned> {
     let system = System { root: root.clone(), runner: &host, log: &log };
     let site = node::load_site(root)?;
     let plan = node::plan_identity(&site, &system)?;
-    let settled = journal::read(root)?.unwrap_or_default().is_settled();
+    let state = journal::read(root)?.unwrap_or_default();
+    let settled = state.is_settled();
+    // What it will be once the identity is settled.
+    let to_be = journal::State { role: Some(plan.role), place: plan.place.clone(), ..state };
     let stages = Stage::ALL
         .into_iter()
         .map(|stage| {
             let steps = match stage {
                 Stage::Identity => plan.steps(),
-                Stage::Provision => provision::steps(&site),
+                Stage::Provision => provision::steps(&site, &to_be),
             };
             let settled = settled && stage == Stage::Identity;
             Ok(PlannedStage { name: stage.name(), settled, steps: look(&steps, &system)? })

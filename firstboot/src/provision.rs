@@ -2,10 +2,13 @@
 
 use anyhow::Result;
 
+use crate::cluster::found::Found;
+use crate::cluster::join::Join;
 use crate::disks::DataDisks;
 use crate::facts::disks::Source;
 use crate::facts::{Hardware, minimum, report};
 use crate::identity::conflict::Alone;
+use crate::journal::{Role, State};
 use crate::site::Site;
 use crate::step::{Finding, Step};
 use crate::system::System;
@@ -13,9 +16,16 @@ use crate::system::System;
 /// The stage's name.
 pub const STAGE: &str = "provision";
 
-/// The stage's steps for `site`, in their order.
-pub fn steps(site: &Site) -> Vec<Box<dyn Step>> {
-    vec![Box::new(Alone), Box::new(Minimum), Box::new(DataDisks::new(site))]
+/// The stage's steps for `site` on the node that `state` knows, in their order. A node that is not settled has no cluster yet.
+pub fn steps(site: &Site, state: &State) -> Vec<Box<dyn Step>> {
+    let mut steps: Vec<Box<dyn Step>> =
+        vec![Box::new(Alone), Box::new(Minimum), Box::new(DataDisks::new(site))];
+    match (state.role, &state.place) {
+        (Some(Role::Founder), Some(place)) => steps.push(Box::new(Found::new(site, place))),
+        (Some(Role::Node), Some(place)) => steps.push(Box::new(Join::new(site, place))),
+        _ => {}
+    }
+    steps
 }
 
 /// Names what the machine lacks to be a Master. A weak machine is still a node, so nothing is to be done about it.

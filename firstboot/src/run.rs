@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::agent::memory::{self, Found, Memory};
 use crate::facts::Facts;
 use crate::identity::{self, Plan};
 use crate::interrupt::Interrupt;
@@ -58,6 +59,7 @@ pub fn run(request: &Request) -> Result<()> {
 }
 
 fn stages(request: &Request, system: &System, journal: &mut Journal) -> Result<()> {
+    refuse_a_stopped_one(system)?;
     for stage in Stage::ALL.into_iter().filter(|stage| request.stage.is_none_or(|only| only == *stage)) {
         let result = match stage {
             Stage::Identity => settle_identity(request.again, system, journal),
@@ -112,6 +114,22 @@ fn settle_identity(again: bool, system: &System, journal: &mut Journal) -> Resul
     }
 }
 
+/// A machine that met another founder, or was removed from its cluster, goes no step further by itself.
+fn refuse_a_stopped_one(system: &System) -> Result<()> {
+    if !system.root.has(memory::FILE) {
+        return Ok(());
+    }
+    let who = Facts::gather(&system.root, system.runner).who();
+    let Found::Mine(Memory { stopped: Some(stopped), .. }) = memory::read(&system.root, &who)? else {
+        return Ok(());
+    };
+    Err(Class::Refused.error(format!(
+        "{}; whoever has looked and wants this server to go on as it is removes {} and reboots",
+        stopped.reason,
+        memory::FILE
+    )))
+}
+
 /// What a machine is known by.
 fn marks(who: &Who) -> Vec<String> {
     let macs = who.macs.iter().map(|mac| format!("NIC {mac}"));
@@ -161,5 +179,6 @@ fn provision(system: &System, journal: &mut Journal) -> Result<()> {
         ));
     }
     let site = node::load_site(&system.root)?;
-    engine::run(provision::STAGE, &provision::steps(&site), system, journal)
+    let steps = provision::steps(&site, journal.state());
+    engine::run(provision::STAGE, &steps, system, journal)
 }

@@ -45,6 +45,9 @@ pub struct Status {
     pub agent: Option<published::Agent>,
 }
 
+/// What a step that is at work waits for meanwhile, in one sentence; the step removes it.
+pub const MEANWHILE: &str = "/run/cias/waits-for";
+
 /// All stages together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -92,7 +95,8 @@ impl Status {
     /// The status of the node below `root`.
     pub fn read(root: &Sysroot) -> Result<Self> {
         let status = Self::of(&journal::read(root)?.unwrap_or_default(), at_work(root));
-        Ok(Self { agent: published::read(root)?, ..status })
+        let meanwhile = root.attribute(MEANWHILE).filter(|_| status.state == Overall::Working);
+        Ok(Self { agent: published::read(root)?, error: status.error.clone().or(meanwhile), ..status })
     }
 
     /// The status that a journal tells; `at_work` is whether a process holds its lock.
@@ -271,5 +275,16 @@ mod tests {
         assert!(at_work(&tree.root()));
         drop(journal);
         assert!(!at_work(&tree.root()));
+    }
+
+    #[test]
+    fn what_is_waited_for_is_told_while_something_is_at_work() {
+        let tree = crate::tree::Tree::from_text("/run/cias/waits-for = another node joins\n");
+        let mut journal = journal::Journal::open(&tree.root()).unwrap();
+        journal.update(|state| *state = journal_of(Progress::Done, Some(Progress::Working))).unwrap();
+        let told = Status::read(&tree.root()).unwrap().to_string();
+        assert!(told.contains("\nreason: another node joins\n"), "{told}");
+        drop(journal);
+        assert_eq!(Status::read(&tree.root()).unwrap().error, None);
     }
 }

@@ -361,7 +361,13 @@ fn a_server_takes_the_place_that_a_master_gives_and_keeps_it() {
     let tap = Tap::new(&mut wire);
     let mut server = Server::new(&mut wire, 1, "");
     serve(&tap, [10, 254, 1, 7].into(), || server.published()["phase"] == "offered");
-    server.waits_until_settled();
+    // Its place is settled, and the Master of this test lets nobody into a cluster.
+    server.waits_for("a try to join", |published| {
+        published["run"].as_str().is_some_and(|run| {
+            run.contains("is tried again in 30 s: step 3 of 3: join the cluster: the Master at 10.254.0.254")
+                && run.contains("Connection refused")
+        })
+    });
     assert_eq!(server.node.read("etc/hostname"), "pve-rack-a-1-7\n");
     assert!(server.node.read("etc/hosts").contains("10.254.0.254 cias-pve-master\n"));
     let (plan, _) = server.node.wants(0, &["plan"]);

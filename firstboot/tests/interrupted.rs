@@ -195,8 +195,10 @@ fn the_journal_is_on_the_disk_before_it_is_renamed_and_its_folder_after() {
     for (at, line) in renames() {
         let before = calls[..at].last().copied().unwrap_or_default();
         let after = calls.get(at + 1).copied().unwrap_or_default();
+        let temporary = line.split('"').nth(1).unwrap();
+        assert!(temporary.ends_with(".cias-new"), "{line}");
         assert!(
-            before.contains("fsync") && before.contains("journal.json.cias-new>"),
+            before.contains("fsync") && before.contains(&format!("{temporary}>")),
             "before {line}: {before}"
         );
         assert!(after.contains("fsync") && after.contains("/var/lib/cias>"), "after {line}: {after}");

@@ -27,6 +27,8 @@ pub enum Ended {
     Done,
     /// It is too early, or another `cias run` is at work.
     TryLater(String),
+    /// The services of the cluster were ended.
+    Left,
     /// It failed; a person must look.
     Failed(String),
 }
@@ -41,6 +43,20 @@ pub fn arrive(system: &System) -> Ended {
         return Ended::Failed(format!("{error:#}"));
     }
     judge(system.runner.outcome(&run(&system.root, "provision")))
+}
+
+/// Ends the services of the cluster: this node was removed from it, and must not confuse the others.
+pub fn leave(system: &System) -> Ended {
+    let mut failed = Vec::new();
+    for service in HELD.into_iter().rev().filter(|service| system.root.has(&format!("/etc/init.d/{service}")))
+    {
+        match system.runner.outcome(&Call::new("invoke-rc.d").args([service, "stop"]).limit(START)) {
+            Ok(output) if output.code == 0 => {}
+            Ok(output) => failed.push(format!("{service}: {}", output.complaint())),
+            Err(error) => failed.push(format!("{service}: {error:#}")),
+        }
+    }
+    if failed.is_empty() { Ended::Left } else { Ended::Failed(failed.join("; ")) }
 }
 
 /// The program finds itself by its name, as everything else does.

@@ -4,10 +4,23 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
-use super::arrive::{Ended, arrive};
+use super::arrive::{Ended, arrive, leave};
+use super::clock;
 use crate::log::Log;
 use crate::runner::{Host, Stop};
 use crate::system::{Sysroot, System};
+
+/// What there is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// All that follows from a decision; `stepped` is whether the clock was set.
+    Arrive {
+        /// The hardware's clock is to follow.
+        stepped: bool,
+    },
+    /// What a node does that was removed from its cluster.
+    Leave,
+}
 
 /// What is at work.
 pub struct Errand {
@@ -17,14 +30,24 @@ pub struct Errand {
 
 impl Errand {
     /// Starts it. `wake` gets a byte when it has ended.
-    pub fn start(root: &Sysroot, log: &Arc<Log>, mut wake: UnixStream) -> Self {
+    pub fn start(task: Task, root: &Sysroot, log: &Arc<Log>, mut wake: UnixStream) -> Self {
         let (tell, ended) = channel();
         let stop = Stop::default();
         let (log, root, asked) = (log.clone(), root.clone(), stop.clone());
         std::thread::spawn(move || {
             let host = Host::new(|line| log.note(line)).stopped_by(&asked);
             // Nobody listens any more only if the agent ends.
-            let _ = tell.send(arrive(&System { root, runner: &host, log: &log }));
+            let system = System { root, runner: &host, log: &log };
+            let ended = match task {
+                Task::Arrive { stepped } => {
+                    if stepped {
+                        clock::keep(&system);
+                    }
+                    arrive(&system)
+                }
+                Task::Leave => leave(&system),
+            };
+            let _ = tell.send(ended);
             let _ = std::io::Write::write_all(&mut wake, b"x");
         });
         Self { ended, stop }

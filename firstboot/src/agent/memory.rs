@@ -33,6 +33,18 @@ pub struct Memory {
     pub progress: Progress,
     /// The place that a Master gave it.
     pub offer: Option<Kept>,
+    /// It does nothing any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stopped>,
+}
+
+/// Why a machine does nothing any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// For people.
+    pub reason: String,
+    /// It was removed from its cluster.
+    pub is_retired: bool,
 }
 
 /// A place that was offered.
@@ -80,6 +92,7 @@ impl Memory {
             elected: false,
             progress: Progress::Nothing,
             offer: None,
+            stopped: None,
         }
     }
 

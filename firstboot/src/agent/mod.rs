@@ -4,6 +4,8 @@
 //! so that a kill at any instant loses nothing.
 
 mod arrive;
+mod clock;
+mod desk;
 mod errand;
 pub mod link;
 pub mod memory;
@@ -33,7 +35,7 @@ use crate::log::Log;
 use crate::outcome::Class;
 use crate::runner::Host;
 use crate::system::Sysroot;
-use crate::{files, node};
+use crate::{enrol, files, node};
 
 use voice::Voice;
 
@@ -129,13 +131,24 @@ fn prepare<'a>(request: &'a Request, log: &'a Arc<Log>) -> Result<work::Agent<'a
         who,
         release: facts.hardware.pve_version.unwrap_or_default(),
     };
-    let has_place = memory.offer.is_some() || role == Some(Role::Node);
+    let settled = state.place.as_ref().filter(|_| role == Some(Role::Node)).map(|place| place.address);
+    let clerk = desk::Clerk {
+        root: root.clone(),
+        site: site.clone(),
+        me: id,
+        serial: me.who.serial.clone(),
+        release: me.release.clone(),
+        log: log.clone(),
+        complaint: std::sync::Mutex::default(),
+        keep: enrol::service::keep,
+    };
     let parts = work::Parts {
         codec: Codec::new(&site.secrets.key)?,
         draw: nonces()?,
         is_pinned: site.is_founder(&me.who),
         obstacles: standing.obstacles,
-        has_place,
+        held: memory.offer.as_ref().map(|offer| offer.address).or(settled),
+        clerk,
     };
     work::Agent::new(root, request.hurry, voice, log.clone(), me, memory, parts)
 }

@@ -53,6 +53,9 @@ pub struct Published {
     pub twin: bool,
     /// Nobody there may found; why this machine may not.
     pub hopeless: Vec<String>,
+    /// Why it cannot be told how this node stands to the cluster.
+    #[serde(default)]
+    pub cluster: Option<String>,
     /// What became of `cias run`, in one sentence.
     pub run: Option<String>,
     /// What came in and was not believed.
@@ -180,7 +183,15 @@ impl fmt::Display for Agent {
         let rivals = it.rivals.iter().map(|id| format!("another founder or Master is there: {id}"));
         let refused = it.refused.iter().map(|reason| format!("a Master refused this server: {reason}"));
         let twin = it.twin.then(|| "another machine says to be this one".to_owned());
-        let more = it.silent.iter().cloned().chain(refused).chain(rivals).chain(hopeless).chain(twin);
+        let more = it
+            .silent
+            .iter()
+            .chain(&it.cluster)
+            .cloned()
+            .chain(refused)
+            .chain(rivals)
+            .chain(hopeless)
+            .chain(twin);
         for sentence in more.chain(it.run.iter().cloned()) {
             writeln!(out, "agent: {sentence}")?;
         }

@@ -1,8 +1,10 @@
 //! The agent at work: one thread, one loop. Frames, the time and the ports go in; what comes out is carried out in its order.
 
 mod deeds;
+mod serve;
 
 use std::io::Read;
+use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::desk::{Clerk, Desk};
 use super::errand::Errand;
 use super::link::{Link, Received, Sent};
 use super::memory::Memory;
@@ -42,7 +45,9 @@ pub(super) struct Parts {
     pub draw: Draw,
     pub is_pinned: bool,
     pub obstacles: Vec<String>,
-    pub has_place: bool,
+    pub clerk: Clerk,
+    /// The address that it has as a node.
+    pub held: Option<Ipv4Addr>,
 }
 
 /// The agent.
@@ -60,9 +65,15 @@ pub(super) struct Agent<'a> {
     is_pinned: bool,
     obstacles: Vec<String>,
     link: Option<Link>,
+    desk: Desk,
+    /// When it looked last how it stands to the cluster.
+    stood: Option<Duration>,
     errand: Option<Errand>,
+    /// The clock was set, and the hardware's is to follow.
+    stepped: bool,
     /// When `cias run` is to be tried again.
     again: Option<Duration>,
+    patience: deeds::Patience,
     woken: UnixStream,
     wake: UnixStream,
     looked: Option<Duration>,
@@ -88,9 +99,13 @@ impl<'a> Agent<'a> {
             Published { id: me.id.to_string(), priority: me.priority, ..Published::of_this_process() };
         let timing = Timing::default().hurried(hurry);
         let mut machine = Machine::new(me, timing, parts.draw, fastrand::u64(..), Duration::ZERO);
-        if parts.has_place {
-            machine.set_offered();
+        if let Some(held) = parts.held {
+            machine.set_offered(held);
         }
+        if memory.stopped.is_some() {
+            machine.set_stopped();
+        }
+        let desk = Desk::open(parts.clerk, wake.try_clone().context("copying a socket")?);
         Ok(Self {
             root,
             hurry,
@@ -104,8 +119,12 @@ impl<'a> Agent<'a> {
             is_pinned: parts.is_pinned,
             obstacles: parts.obstacles,
             link: None,
+            desk,
+            stood: None,
             errand: None,
+            stepped: false,
             again: None,
+            patience: deeds::Patience::default(),
             woken,
             wake,
             looked: None,
@@ -123,7 +142,12 @@ impl<'a> Agent<'a> {
         interrupt.stop().when_asked(move || drop(std::io::Write::write(&mut wake, b"x")));
         let rank = self.machine.rank();
         self.voice.say(&format!("begins as {} with priority {}", rank.phase.name(), rank.priority));
-        if rank.phase == Phase::Offered {
+        if let Some(stopped) = self.memory.stopped.clone() {
+            self.voice.say(&format!("does nothing: {}", stopped.reason));
+            if stopped.is_retired {
+                self.leave()?;
+            }
+        } else if rank.phase == Phase::Offered {
             self.begin()?;
         }
         while !interrupt.stop().asked() {
@@ -133,9 +157,10 @@ impl<'a> Agent<'a> {
                 self.look(now)?;
             }
             let out = self.machine.tick(now);
-            self.carry_out(out, now)?;
+            self.carry_out(out)?;
             self.wait(now)?;
             self.hear()?;
+            self.take_answers()?;
             self.end_errand()?;
             self.publish(false);
         }
@@ -157,6 +182,10 @@ impl<'a> Agent<'a> {
         self.machine.set_carrier(carrier, now);
         if self.unwritten.is_some() {
             self.remember()?;
+        }
+        if self.stood.is_none_or(|stood| now >= stood + serve::STAND / self.hurry) {
+            self.stood = Some(now);
+            self.desk.look();
         }
         if self.again.is_some_and(|again| now >= again) {
             self.begin()?;
@@ -222,7 +251,7 @@ impl<'a> Agent<'a> {
                 Received::Frame(bytes) => match self.codec.decode(&bytes) {
                     Ok(frame) => {
                         let out = self.machine.receive(&frame, now);
-                        self.carry_out(out, now)?;
+                        self.carry_out(out)?;
                     }
                     Err(reason) => self.drop_frame(reason, now)?,
                 },

@@ -14,7 +14,7 @@ use crate::system::Sysroot;
 pub const FILE: &str = "/etc/pve/.members";
 
 /// The cluster's own list of its nodes, which each node keeps also outside of its file system.
-const CONF: &str = "/etc/pve/cluster.conf";
+pub(super) const CONF: &str = "/etc/pve/cluster.conf";
 
 /// The owner's permission to write in a mode.
 const OWNER_WRITES: u32 = 0o200;

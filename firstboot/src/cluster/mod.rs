@@ -1,7 +1,18 @@
 //! The cluster of Proxmox VE as this node sees it: who is a member, whether there is quorum, and the files that all nodes share.
 
+pub mod bring;
+pub mod conf;
+pub mod found;
+pub mod join;
+pub mod keys;
 pub mod members;
+pub mod probe;
+pub mod record;
 pub mod register;
+pub mod stand;
+#[cfg(test)]
+mod testing;
+pub mod wait;
 
 /// Where the cluster's file system is mounted.
 pub const MOUNT: &str = "/etc/pve";

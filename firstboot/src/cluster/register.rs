@@ -1,9 +1,12 @@
 //! The ledger on the cluster's file system: one file for each row of addresses, so that all of them stay below its limit of
 //! 128 KiB a file (docs/facts.md 15).
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result};
 
 use super::{FOLDER, members};
+use crate::agent::published;
 use crate::files;
 use crate::hello::ledger::Ledger;
 use crate::outcome::Class;
@@ -33,12 +36,42 @@ pub fn read(root: &Sysroot) -> Result<Ledger> {
 }
 
 /// Writes what changed since `before`. When this returns, the cluster has it; without quorum it is [`Class::TryLater`].
-pub fn write(root: &Sysroot, before: &Ledger, after: &Ledger) -> Result<()> {
+fn write(root: &Sysroot, before: &Ledger, after: &Ledger) -> Result<()> {
     let (old, new) = (before.files()?, after.files()?);
     for (row, text) in new.iter().filter(|(row, text)| old.get(row) != Some(text)) {
         files::write_shared(&root.path(&format!("{}/{row}", folder())), text)?;
     }
     Ok(())
+}
+
+/// Whoever changes the ledger on this node holds the lock on this file. Other nodes do not change it: they are not the Master.
+const LOCK: &str = "/run/cias/ledger.lock";
+
+/// How long another change may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often to try for the lock.
+const TRY: Duration = Duration::from_millis(20);
+
+/// Reads the ledger, changes it and writes what changed, while no other process of this node does. Nothing is written if
+/// `change` fails. When this returns, the cluster has it.
+pub fn change<T>(root: &Sysroot, change: impl FnOnce(&mut Ledger) -> Result<T>) -> Result<T> {
+    files::make_folder(&root.path(published::FOLDER), 0o755)?;
+    let end = Instant::now() + PATIENCE;
+    let _lock = loop {
+        let busy = || format!("another process holds {LOCK} and changes the ledger: try again");
+        match files::lock(&root.path(LOCK), busy) {
+            Err(error) if Class::of(&error) == Class::TryLater && Instant::now() < end => {
+                std::thread::sleep(TRY);
+            }
+            result => break result?,
+        }
+    };
+    let before = read(root)?;
+    let mut after = before.clone();
+    let value = change(&mut after)?;
+    write(root, &before, &after)?;
+    Ok(value)
 }
 
 #[cfg(test)]
@@ -71,6 +104,27 @@ mod tests {
         retired.set(place.address, State::Retired);
         write(&root, &ledger, &retired).unwrap();
         assert!(read(&root).unwrap().is_retired(place.address));
+    }
+
+    #[test]
+    fn changes_at_once_lose_nothing_and_one_that_fails_writes_nothing() {
+        let tree = Tree::from_text("/etc/pve/local -> nodes/a\n");
+        let (root, site) = (tree.root(), from_text(&example()).unwrap());
+        std::thread::scope(|scope| {
+            for byte in 1..=8 {
+                let (root, site) = (&root, &site);
+                scope.spawn(move || {
+                    let who = Who { macs: vec![format!("52:54:00:00:00:{byte:02x}")], serial: None };
+                    change(root, |ledger| ledger.grant(MachineId([byte; 16]), &who, site)).unwrap();
+                });
+            }
+        });
+        assert_eq!(read(&root).unwrap().entries().count(), 8);
+        let failed = change(&root, |ledger| {
+            ledger.set(site.address_of((1, 1)), State::Retired);
+            anyhow::bail!("no") as Result<()>
+        });
+        assert!(failed.is_err() && !read(&root).unwrap().is_retired(site.address_of((1, 1))));
     }
 
     #[test]

@@ -30,7 +30,8 @@ const HEAD: usize = 40;
 const SEAL: usize = 32;
 const MOST_MACS: usize = 32;
 const MOST_NAME: usize = 64;
-const MOST_KEY: usize = 600;
+/// The longest host key, in bytes.
+pub const MOST_KEY: usize = 600;
 const MOST_TEXT: usize = 300;
 
 /// A frame whose signature was verified, or one to be signed.
@@ -79,6 +80,8 @@ pub struct Request {
     pub who: Who,
     /// Version of Proxmox VE.
     pub release: String,
+    /// The address that it has already: it asks whether that still stands.
+    pub holds: Option<Ipv4Addr>,
 }
 
 /// A Master gives a place.
@@ -107,6 +110,8 @@ pub struct Refusal {
     pub to: MachineId,
     /// The request's nonce.
     pub echo: Nonce,
+    /// The address that the machine has was taken from it for good, or is another's: it is a node no more.
+    pub is_final: bool,
     /// The sentence for the screen.
     pub reason: String,
 }
@@ -122,6 +127,15 @@ pub enum Dropped {
     Forged,
     /// It is this site's, of a version that is not spoken here; its sender is told which are.
     Version(u8),
+}
+
+/// A sentence cut to what a frame holds.
+pub fn longest_text(text: &str) -> String {
+    let mut end = text.len().min(MOST_TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
 }
 
 /// Signs and verifies frames of one site.
@@ -230,6 +244,8 @@ impl Body {
                 });
                 out.text(MOST_NAME, request.who.serial.as_deref().unwrap_or_default());
                 out.text(MOST_NAME, &request.release);
+                // No node has 0.0.0.0.
+                out.bytes(&request.holds.unwrap_or(Ipv4Addr::UNSPECIFIED).octets());
                 2
             }
             Self::Offer(offer) => {
@@ -241,7 +257,7 @@ impl Body {
             }
             Self::Refusal(refusal) => {
                 out.bytes(&refusal.to.0).bytes(&refusal.echo.0.to_be_bytes());
-                out.text(MOST_TEXT, &refusal.reason);
+                out.byte(u8::from(refusal.is_final)).text(MOST_TEXT, &refusal.reason);
                 4
             }
             Self::Versions(highest) => {
@@ -266,6 +282,7 @@ impl Body {
                     serial: Some(reader.text(MOST_NAME)?).filter(|text| !text.is_empty()),
                 },
                 release: reader.text(MOST_NAME)?,
+                holds: Some(Ipv4Addr::from(reader.array::<4>()?)).filter(|held| !held.is_unspecified()),
             }),
             3 => Self::Offer(Offer {
                 to: MachineId(reader.array()?),
@@ -279,6 +296,7 @@ impl Body {
             4 => Self::Refusal(Refusal {
                 to: MachineId(reader.array()?),
                 echo: Nonce(reader.long()?),
+                is_final: flag(&mut reader)?,
                 reason: reader.text(MOST_TEXT)?,
             }),
             5 => Self::Versions(reader.byte()?),
@@ -289,14 +307,18 @@ impl Body {
     }
 }
 
+fn flag(reader: &mut Reader) -> Option<bool> {
+    match reader.byte()? {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
+}
+
 fn rank(reader: &mut Reader, id: MachineId) -> Option<Rank> {
     let phase = *Phase::ALL.get(usize::from(reader.byte()?))?;
     let progress = *Progress::ALL.get(usize::from(reader.byte()?))?;
-    let may_found = match reader.byte()? {
-        0 => false,
-        1 => true,
-        _ => return None,
-    };
+    let may_found = flag(reader)?;
     Some(Rank { phase, progress, may_found, priority: reader.byte()?, id })
 }
 

@@ -16,8 +16,13 @@ fn bodies() -> Vec<Body> {
     vec![
         Body::Hello(Hello { rank: rank(), echoes: vec![], asks: vec![] }),
         Body::Hello(Hello { rank: rank(), echoes: vec![Nonce(9); MOST_ECHOES], asks: vec![ME; MOST_ASKED] }),
-        Body::Request(Request { echo: Nonce(1), who, release: "3.2-1/1933730b".into() }),
-        Body::Request(Request { echo: Nonce(1), who: Who::default(), release: String::new() }),
+        Body::Request(Request { echo: Nonce(1), who, release: "3.2-1/1933730b".into(), holds: None }),
+        Body::Request(Request {
+            echo: Nonce(1),
+            who: Who::default(),
+            release: String::new(),
+            holds: Some([10, 254, 1, 2].into()),
+        }),
         Body::Offer(Offer {
             to: ME,
             echo: Nonce(2),
@@ -27,7 +32,7 @@ fn bodies() -> Vec<Body> {
             host_key: key,
             time: 1_400_000_000,
         }),
-        Body::Refusal(Refusal { to: ME, echo: Nonce(3), reason: "x".repeat(MOST_TEXT) }),
+        Body::Refusal(Refusal { to: ME, echo: Nonce(3), is_final: true, reason: "x".repeat(MOST_TEXT) }),
         Body::Versions(3),
     ]
 }
@@ -111,7 +116,9 @@ fn a_signed_body_with_values_that_are_none_is_dropped() {
 
 #[test]
 fn texts_for_people_carry_no_control_characters() {
-    let body = |reason: &str| Body::Refusal(Refusal { to: ME, echo: Nonce(1), reason: reason.into() });
+    let body = |reason: &str| {
+        Body::Refusal(Refusal { to: ME, echo: Nonce(1), is_final: false, reason: reason.into() })
+    };
     let codec = codec("5");
     let escape = codec.encode(&Frame { from: ME, nonce: Nonce(1), body: body("\u{1b}[2J") }).unwrap();
     assert_eq!(codec.decode(&escape), Err(Dropped::Malformed));

@@ -25,6 +25,19 @@ pub enum State {
     Retired,
 }
 
+/// How the ledger has a place that a machine says to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held<'a> {
+    /// As the machine says.
+    Stands(&'a Place),
+    /// Taken from its node for good.
+    Retired,
+    /// As another machine's. It may be the same server with another network port, so nothing follows from it.
+    Other(MachineId),
+    /// It was never given.
+    Unknown,
+}
+
 /// A place and its machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -136,6 +149,16 @@ impl Ledger {
             "all {count} addresses of nodes.rows and nodes.positions are given, {retired} of them to nodes that were removed, and none is \
              given twice: widen nodes.positions in site.toml (up to 1..254) and run `cias site apply` on the Master"
         )))
+    }
+
+    /// What is to be said to the machine that says to have the place at `address`.
+    pub fn held(&self, machine: MachineId, address: Ipv4Addr) -> Held<'_> {
+        match self.entries.get(&address) {
+            Some(entry) if entry.state == State::Retired => Held::Retired,
+            Some(entry) if entry.machine == machine => Held::Stands(&entry.place),
+            Some(entry) => Held::Other(entry.machine),
+            None => Held::Unknown,
+        }
     }
 
     /// The place that this machine has now.

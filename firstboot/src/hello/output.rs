@@ -27,6 +27,8 @@ pub enum Output {
     Offered(Offer),
     /// A Master gave none.
     Refused(String),
+    /// The Master says that this machine's place was taken from it for good.
+    Retired(String),
     /// Another machine says to be this one. Told once.
     Twin,
 }

@@ -20,7 +20,7 @@ const BITS: usize = 8192;
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub rank: Rank,
-    /// What it drew last.
+    /// What it drew when it last proved to be there: a later one may be a recorded frame's.
     pub nonce: Nonce,
     /// When a signed frame came last, which may have been a recorded one.
     pub heard: Duration,
@@ -109,7 +109,7 @@ impl Peers {
             if is_proof {
                 *peer = Peer { rank, nonce, heard: now, proved, asked: None };
             } else {
-                (peer.heard, peer.nonce) = (now, nonce);
+                peer.heard = now;
                 // What it proved to be is not taken back by a frame that may be a recorded one.
                 peer.rank = if peer.proved.is_none() { rank } else { peer.rank };
             }

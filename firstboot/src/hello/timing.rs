@@ -30,6 +30,10 @@ pub struct Timing {
     pub settled_per_peer: Duration,
     /// The least pause before an answer to whoever asks for a proof.
     pub answer: Duration,
+    /// Between two requests of one machine, at least.
+    pub asked: Duration,
+    /// Between two questions whether a place still stands.
+    pub confirmed: Duration,
     /// Pause after a refusal; it doubles with each, up to `refused_most`.
     pub refused: Duration,
     /// The longest pause after a refusal.
@@ -51,6 +55,8 @@ impl Default for Timing {
             settled: Duration::from_secs(5),
             settled_per_peer: Duration::from_millis(50),
             answer: Duration::from_millis(100),
+            asked: Duration::from_secs(3),
+            confirmed: Duration::from_mins(10),
             refused: Duration::from_secs(15),
             refused_most: Duration::from_mins(10),
         }
@@ -74,6 +80,8 @@ impl Timing {
             settled: self.settled / by,
             settled_per_peer: self.settled_per_peer / by,
             answer: self.answer / by,
+            asked: self.asked / by,
+            confirmed: self.confirmed / by,
             refused: self.refused / by,
             refused_most: self.refused_most / by,
         }

@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::table::{self, Row};
-use super::{Call, Output, Runner, Stop};
+use super::{Call, Conversation, Output, Runner, Stop, conversation};
 use crate::failpoint;
 use crate::outcome::Class;
 
@@ -53,6 +53,17 @@ impl<'a> Host<'a> {
         self
     }
 
+    /// What comes before each command; returns its number.
+    fn begin(&self, call: &Call) -> Result<usize> {
+        if let Some(rows) = self.table {
+            table::check(rows, call)?;
+        }
+        let op = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+        (self.log)(&format!("op({op}) started: {}", call.line()));
+        failpoint::hit(&format!("command {} before", call.program()));
+        Ok(op)
+    }
+
     /// A runner for the build machine, where any program may be called.
     pub fn unchecked(log: impl Fn(&str) + Sync + Send + 'a) -> Self {
         Self { table: None, log: Box::new(log), count: AtomicUsize::new(0), stop: Stop::default() }
@@ -61,12 +72,7 @@ impl<'a> Host<'a> {
 
 impl Runner for Host<'_> {
     fn outcome(&self, call: &Call) -> Result<Output> {
-        if let Some(rows) = self.table {
-            table::check(rows, call)?;
-        }
-        let op = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        (self.log)(&format!("op({op}) started: {}", call.line()));
-        failpoint::hit(&format!("command {} before", call.program()));
+        let op = self.begin(call)?;
         let result = execute(call, self.table, &self.stop);
         failpoint::hit(&format!("command {} after", call.program()));
         match &result {
@@ -78,9 +84,35 @@ impl Runner for Host<'_> {
         }
         result
     }
+
+    fn converse(&self, call: &Call) -> Result<Conversation> {
+        let op = self.begin(call)?;
+        let child = start(call, self.table, Stdio::piped());
+        failpoint::hit(&format!("command {} after", call.program()));
+        let conversation = child.and_then(|child| conversation::hold(child, call, &self.stop));
+        if let Err(error) = &conversation {
+            (self.log)(&format!("op({op}) failed: {error:#}"));
+        }
+        conversation
+    }
+
+    fn rest(&self, pause: Duration) -> Result<()> {
+        if self.stop.rest(pause) { Err(interrupted()) } else { Ok(()) }
+    }
+}
+
+/// What a command says that was ended because we are asked to stop.
+pub(super) fn interrupted() -> anyhow::Error {
+    Class::Interrupted.error("it was interrupted")
 }
 
 fn execute(call: &Call, rows: Option<&[Row]>, stop: &Stop) -> Result<Output> {
+    let stdin = if call.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+    let child = start(call, rows, stdin)?;
+    collect(child, call, stop).with_context(|| format!("running `{}`", call.line()))
+}
+
+fn start(call: &Call, rows: Option<&[Row]>, stdin: Stdio) -> Result<Child> {
     let mut command = Command::new(&call.program);
     command
         .args(&call.args)
@@ -88,11 +120,13 @@ fn execute(call: &Call, rows: Option<&[Row]>, stop: &Stop) -> Result<Output> {
         .env("LC_ALL", "C")
         // An own process group, so that a command that outlives its limit goes with all its children.
         .process_group(0)
-        .stdin(if call.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let child = command.spawn().map_err(|error| not_started(call, rows, &error))?;
-    collect(child, call, stop).with_context(|| format!("running `{}`", call.line()))
+    if let Some(folder) = call.folder {
+        command.current_dir(folder);
+    }
+    command.spawn().map_err(|error| not_started(call, rows, &error))
 }
 
 fn not_started(call: &Call, rows: Option<&[Row]>, error: &std::io::Error) -> anyhow::Error {
@@ -106,10 +140,12 @@ fn not_started(call: &Call, rows: Option<&[Row]>, error: &std::io::Error) -> any
 }
 
 /// What the threads around a command report.
-enum Event {
+pub(super) enum Event {
     Ended(std::io::Result<ExitStatus>),
     StreamClosed,
     StopAsked,
+    /// A conversation is over for us.
+    EndAsked,
 }
 
 /// Feeds the command and gathers its streams until it ends. The threads are not joined: a daemon that the command left
@@ -136,8 +172,9 @@ fn collect(mut child: Child, call: &Call, stop: &Stop) -> Result<Output> {
             Ok(Event::StreamClosed) => open -= 1,
             Ok(Event::StopAsked) => {
                 kill(group, &events);
-                return Err(Class::Interrupted.error("it was interrupted"));
+                return Err(interrupted());
             }
+            Ok(Event::EndAsked) => {}
             Err(_) => {
                 kill(group, &events);
                 anyhow::bail!("it did not end within {} s and was killed", call.limit.as_secs());
@@ -147,16 +184,22 @@ fn collect(mut child: Child, call: &Call, stop: &Stop) -> Result<Output> {
     while open > 0 && events.recv_timeout(DAEMON_GRACE).is_ok() {
         open -= 1;
     }
-    let text = |buffer: &Mutex<Vec<u8>>| {
-        let bytes = buffer.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
-    let code = status.and_then(|status| status.code().or(status.signal().map(|signal| 128 + signal)));
-    Ok(Output { code: code.unwrap_or(-1), stdout: text(&stdout), stderr: text(&stderr) })
+    Ok(Output { code: status.map_or(-1, code), stdout: text(&stdout), stderr: text(&stderr) })
+}
+
+/// The exit code as a shell has it.
+pub(super) fn code(status: ExitStatus) -> i32 {
+    status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
+}
+
+/// What was gathered so far.
+pub(super) fn text(kept: &Mutex<Vec<u8>>) -> String {
+    let bytes = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Kills a command with its children and waits until it is gone, so that it writes nothing after us.
-fn kill(group: Pid, events: &mpsc::Receiver<Event>) {
+pub(super) fn kill(group: Pid, events: &mpsc::Receiver<Event>) {
     // The group may have ended at this very moment.
     let _ = killpg(group, Signal::SIGKILL);
     let end = Instant::now() + KILL_GRACE;
@@ -167,7 +210,7 @@ fn kill(group: Pid, events: &mpsc::Receiver<Event>) {
 }
 
 /// Keeps the first [`STREAM_LIMIT`] bytes of a stream and drops the rest, so that the command goes on.
-fn gather(
+pub(super) fn gather(
     mut stream: Option<impl Read + Send + 'static>,
     report: mpsc::Sender<Event>,
 ) -> Arc<Mutex<Vec<u8>>> {

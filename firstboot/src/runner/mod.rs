@@ -3,6 +3,7 @@
 //! Every call goes through [`Runner`], so that a test can record instead of run, and through the [`table`] of
 //! programs and options that the target has: a call outside it is an error, also in a test.
 
+mod conversation;
 #[cfg(test)]
 pub(crate) mod fake;
 mod host;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+pub use conversation::Conversation;
 pub use host::Host;
 pub use stop::Stop;
 
@@ -29,12 +31,20 @@ pub struct Call {
     stdin: Option<Vec<u8>>,
     limit: Duration,
     env: Vec<(String, OsString)>,
+    folder: Option<&'static str>,
 }
 
 impl Call {
     /// A call of `program`, looked up in `PATH` unless it holds a slash.
     pub fn new(program: impl Into<String>) -> Self {
-        Self { program: program.into(), args: Vec::new(), stdin: None, limit: DEFAULT_LIMIT, env: Vec::new() }
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            stdin: None,
+            limit: DEFAULT_LIMIT,
+            env: Vec::new(),
+            folder: None,
+        }
     }
 
     /// Adds one argument.
@@ -76,6 +86,13 @@ impl Call {
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts the command in `folder` instead of ours.
+    #[must_use]
+    pub fn inside(mut self, folder: &'static str) -> Self {
+        self.folder = Some(folder);
         self
     }
 
@@ -128,11 +145,33 @@ impl Output {
     }
 }
 
+impl Output {
+    /// What went wrong, in words: nothing after exit code 0, else [`Output::complaint`], or the exit code if there is none.
+    pub fn failure(&self) -> String {
+        match (self.code, self.complaint()) {
+            (0, _) => String::new(),
+            (code, complaint) if complaint.is_empty() => format!("exit code {code}"),
+            (_, complaint) => complaint,
+        }
+    }
+}
+
 /// Runs commands. Standard input is empty unless the call gives some; both other streams are kept and not shown.
 pub trait Runner: Sync {
     /// Runs the call and returns its output whatever its exit code is. An error means that it could not be run,
     /// or ran longer than its limit.
     fn outcome(&self, call: &Call) -> Result<Output>;
+
+    /// Starts the call and answers while it runs, for a program that speaks with us; its limit holds for all of it.
+    fn converse(&self, call: &Call) -> Result<Conversation> {
+        anyhow::bail!("`{}` cannot be spoken with here", call.line())
+    }
+
+    /// Waits for `pause`. An error means that we were asked to stop.
+    fn rest(&self, pause: Duration) -> Result<()> {
+        std::thread::sleep(pause);
+        Ok(())
+    }
 
     /// Runs the call and returns its output; any exit code but 0 is an error that ends with the last KiB of
     /// its standard error.

@@ -10,7 +10,7 @@ use super::plan::{Defect, Victim};
 use super::wire::Event;
 use super::world::{Cluster, World};
 use crate::hello::frame::{Offer, Refusal};
-use crate::hello::ledger::{Ledger, Places, State};
+use crate::hello::ledger::{Held, Ledger, Places, State};
 use crate::hello::output::Asking;
 use crate::hello::rank::{Phase, Progress};
 use crate::site::{Place, Who};
@@ -126,12 +126,18 @@ impl World<'_> {
 
     pub(super) fn answer(&mut self, at: usize, asking: &Asking) {
         let Some(cluster) = self.nodes[at].disk.cluster else { return };
-        let granted = self.clusters[cluster].ledger.grant(asking.from, &asking.request.who, &Pool);
+        let ledger = &mut self.clusters[cluster].ledger;
+        let granted = match asking.request.holds.map(|held| ledger.held(asking.from, held)) {
+            None => ledger.grant(asking.from, &asking.request.who, &Pool).map(|(place, _)| place),
+            Some(Held::Stands(place)) => Ok(place.clone()),
+            // After a cut there may be two clusters.
+            Some(other) => Err(anyhow::anyhow!("its place is {other:?} here")),
+        };
         let now = self.now;
         let Some(machine) = &mut self.nodes[at].machine else { return };
         let (to, echo) = (asking.from, asking.nonce);
         let frame = match granted {
-            Ok((place, _)) => {
+            Ok(place) => {
                 let offer = Offer {
                     to,
                     echo,
@@ -144,7 +150,9 @@ impl World<'_> {
                 };
                 machine.offer(offer, now)
             }
-            Err(error) => machine.refuse(Refusal { to, echo, reason: error.to_string() }, now),
+            Err(error) => {
+                machine.refuse(Refusal { to, echo, is_final: false, reason: error.to_string() }, now)
+            }
         };
         self.send(at, frame);
     }

@@ -76,10 +76,11 @@ impl Node {
         }
         let mut machine = Machine::new(me, timing, draw(plan.defect, seed), seed, now);
         machine.set_carrier(true, now);
+        if let Some(place) = &self.disk.place {
+            machine.set_offered(place.address);
+        }
         if self.disk.is_member {
             machine.set_member(false, now);
-        } else if self.disk.place.is_some() {
-            machine.set_offered();
         }
         (self.machine, self.ticks) = (Some(machine), None);
     }

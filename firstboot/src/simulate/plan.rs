@@ -82,6 +82,8 @@ pub struct Plan {
     pub cut: Option<Cut>,
     /// Between two old frames that somebody sends again.
     pub replay: Option<Duration>,
+    /// That somebody also sends an old frame of a leader right behind each new one.
+    pub shadows: bool,
     /// Done wrong on purpose.
     pub defect: Option<Defect>,
 }
@@ -130,6 +132,7 @@ impl Plan {
             crashes,
             cut,
             replay: (rng.u8(0..3) == 0).then(|| Duration::from_millis(rng.u64(100..=2000))),
+            shadows: rng.u8(0..4) == 0,
             defect,
         };
         // Every other large site is switched on together and left in peace: how long that takes is to be told.

@@ -18,6 +18,9 @@ use crate::hello::rank::Phase;
 /// minutes, and old frames may not draw that out for long.
 const PATIENCE: Duration = Duration::from_mins(10);
 
+/// The same where nothing fails.
+const QUIET: Duration = Duration::from_mins(7);
+
 /// How long after a cut two founders may still not have met.
 const MEETING: Duration = Duration::from_mins(3);
 
@@ -127,7 +130,7 @@ impl<'a> World<'a> {
 
     /// Until all have settled; when that was.
     fn go(&mut self) -> Option<Duration> {
-        let end = self.plan.calm_after() + PATIENCE;
+        let end = self.plan.calm_after() + if self.plan.is_quiet() { QUIET } else { PATIENCE };
         while let Some((at, event)) = self.agenda.next() {
             self.now = at;
             if at > end {
@@ -268,6 +271,7 @@ impl<'a> World<'a> {
                 Output::Yielded(other) => self.tell_of(at, "yields to", other),
                 Output::Stopped(other) => self.tell_of(at, "stops for", other),
                 Output::Rival(other) => self.tell_of(at, "has a rival:", other),
+                Output::Retired(reason) => self.fail(&format!("node {at} lost its place: {reason}")),
                 Output::Refused(reason) => self.tell(at, &format!("is refused: {reason}")),
                 Output::Twin => self.fail(&format!("node {at} met itself")),
             }
@@ -287,6 +291,21 @@ impl<'a> World<'a> {
             }
         }
         self.agenda.send(&frame, Some(at), self.now, self.plan.delay, &mut self.rng);
+        let leads = matches!(&frame.body, Body::Hello(hello) if hello.rank.is_founder());
+        if leads && self.plan.replay.is_some() && self.plan.shadows {
+            self.shadow(&frame);
+        }
+    }
+
+    /// An old frame of the same sender comes to everybody right behind a new one.
+    fn shadow(&mut self, new: &Frame) {
+        let is_old = |at: Duration| self.now.saturating_sub(at) > OLD;
+        let old = self.recorded[0].iter().filter(|(at, frame)| is_old(*at) && frame.from == new.from);
+        let old = self.rng.choice(old.map(|(_, frame)| frame.clone()).collect::<Vec<_>>());
+        if let Some(old) = old {
+            let behind = self.now + self.plan.delay + Duration::from_millis(1);
+            self.agenda.send(&old, None, behind, Duration::ZERO, &mut self.rng);
+        }
     }
 
     fn check_founders(&mut self) {

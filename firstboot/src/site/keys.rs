@@ -34,6 +34,14 @@ pub fn private(text: &str) -> Judged<String> {
     })
 }
 
+/// What stands in the join key's place on a node that has joined.
+pub const FORGOTTEN: &str = "removed from this node, which has joined";
+
+/// Judges the join key: a private key, or what a node has once it has joined.
+pub fn private_or_forgotten(text: &str) -> Judged<String> {
+    if text == FORGOTTEN { Ok(text.to_owned()) } else { private(text) }
+}
+
 /// Notes each public key that does not belong to its private one.
 pub(super) fn judge_pairs(secrets: &Secrets, findings: &Findings) {
     let pairs = [
@@ -42,6 +50,9 @@ pub(super) fn judge_pairs(secrets: &Secrets, findings: &Findings) {
     ];
     for (name, private, public) in pairs {
         let path = format!("site.secrets.{name}_public");
+        if *private == FORGOTTEN {
+            continue;
+        }
         let own = der(private).zip(number_of(public)).is_some_and(|((_, der), number)| holds(&der, &number));
         if !own && !findings.is_bad(&format!("site.secrets.{name}")) && !findings.is_bad(&path) {
             findings.note(

@@ -11,7 +11,7 @@ use super::read::{self, Second};
 use super::reader::Section;
 use super::shown::{Show, visible};
 use super::source::{self, LIMIT, Source, TEXT};
-use super::{Site, judge, values};
+use super::{Site, judge, keys, values};
 use crate::outcome::Class;
 
 /// A site with the text that it came from.
@@ -41,6 +41,7 @@ pub fn from_text(text: &str) -> Result<Site, Vec<Finding>> {
     let site = findings.parse().map(|document| {
         let site = read::site(&Section::root(document.as_table(), &findings), None);
         judge::judge(&site, &findings);
+        want_join_key(&site, &findings);
         site
     });
     let (list, _) = findings.finish();
@@ -53,6 +54,22 @@ pub fn from_text(text: &str) -> Result<Site, Vec<Finding>> {
 /// Reads the site file at `path`; any finding is bad input, and all of them are in the error.
 pub fn load(path: &Path) -> Result<Loaded> {
     examine(path)?.map_err(|findings| refusal(path, &findings))
+}
+
+/// As [`load()`] for the file of a node, which has no join key any more once it has joined.
+pub fn load_of_node(path: &Path) -> Result<Loaded> {
+    examine_file(path, false)?.map_err(|findings| refusal(path, &findings))
+}
+
+/// An image without the join key would make servers that cannot join.
+fn want_join_key(site: &Site, findings: &Findings) {
+    if site.secrets.join_key == keys::FORGOTTEN {
+        findings.note(
+            "site.secrets.join_key",
+            "what a node has in its place once it has joined",
+            "the key: take the site file that the image was built from",
+        );
+    }
 }
 
 /// The error that carries `findings`.
@@ -68,6 +85,10 @@ pub fn refusal(path: &Path, findings: &[Finding]) -> anyhow::Error {
 
 /// Reads the site file at `path`, and the second one if it names one; on failure all findings of both.
 pub fn examine(path: &Path) -> Result<Result<Loaded, Vec<Finding>>> {
+    examine_file(path, true)
+}
+
+fn examine_file(path: &Path, wants_join_key: bool) -> Result<Result<Loaded, Vec<Finding>>> {
     let file = path.display().to_string();
     let source = source::read(path).map_err(|found| {
         let way_out = "name a site file, or make one with `cias-builder init`";
@@ -98,6 +119,9 @@ pub fn examine(path: &Path) -> Result<Result<Loaded, Vec<Finding>>> {
     };
     let site = read::site(&root, second.as_ref());
     judge::judge(&site, &findings);
+    if wants_join_key {
+        want_join_key(&site, &findings);
+    }
     let (first, places) = findings.finish();
     list.splice(0..0, first);
     if !list.is_empty() {

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub use address::{Place, Who, is_placeholder};
 pub use findings::Finding;
-pub use load::{Loaded, beside, examine, from_text, load, refusal};
+pub use load::{Loaded, beside, examine, from_text, load, load_of_node, refusal};
 pub use shown::{shown_value, visible};
 pub use values::{Interface, Network};
 

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-const COMMANDS: [(&str, &str); 7] = [
+const COMMANDS: [(&str, &str); 11] = [
     ("hostname", "read name < $ROOT/etc/hostname; echo $name > $ROOT/proc/sys/kernel/hostname"),
     (
         "update-rc.d",
@@ -13,6 +13,27 @@ const COMMANDS: [(&str, &str); 7] = [
     ("ifdown", "true"),
     ("ifup", "true"),
     ("invoke-rc.d", "true"),
+    (
+        "service",
+        // The cluster's file system: mounted once it is started. Cut off, it is not there.
+        "test \"$1\" = pve-cluster || exit 0\n\
+         /bin/mkdir -p $ROOT/etc/pve/nodes\n\
+         test -e $ROOT/etc/pve/.members || echo '{\"nodename\": \"alone\"}' > $ROOT/etc/pve/.members\n\
+         test -L $ROOT/etc/pve/local || /bin/ln -s nodes/alone $ROOT/etc/pve/local",
+    ),
+    (
+        "pvecm",
+        "test \"$1\" = create || exit 0\n\
+         read name < $ROOT/etc/hostname\n\
+         echo \"<cluster name=\\\"$2\\\">\" > $ROOT/etc/pve/cluster.conf\n\
+         echo \"{\\\"nodename\\\": \\\"$name\\\", \\\"cluster\\\": {\\\"name\\\": \\\"$2\\\", \\\"quorate\\\": 1}, \\\"nodelist\\\": {\\\"$name\\\": {\\\"online\\\": 1}}}\" > $ROOT/etc/pve/.new\n\
+         /bin/mv $ROOT/etc/pve/.new $ROOT/etc/pve/.members",
+    ),
+    ("ssh", "echo 'ssh: connect to host: Connection refused' >&2; exit 255"),
+    (
+        "ssh-keygen",
+        "for last; do :; done; echo private > \"$last\"; echo 'ssh-rsa AAAA root' > \"$last.pub\"",
+    ),
     ("ethtool", "echo 'Cannot read permanent address: Operation not supported' >&2; exit 71"),
 ];
 

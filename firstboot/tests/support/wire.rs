@@ -122,6 +122,11 @@ impl Wire {
         Self { hub, ports: 0 }
     }
 
+    /// Has the port that was plugged in as the `number`-th (from 1) get no multicast, as a switch that snoops without a querier.
+    pub fn drops_multicast(&mut self, number: usize) {
+        self.hub.run(&format!("bridge link set dev p{number} mcast_flood off"));
+    }
+
     /// Gives the namespace of the task `id` a port `name` on the wire, which is down there.
     pub fn plug(&mut self, id: u32, name: &str) {
         self.ports += 1;

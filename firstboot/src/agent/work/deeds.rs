@@ -5,20 +5,37 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::super::arrive::Ended;
-use super::super::errand::Errand;
-use super::super::memory::Kept;
+use super::super::clock;
+use super::super::errand::{Errand, Task};
+use super::super::memory::{Kept, Stopped};
 use super::Agent;
-use crate::hello::frame::Refusal;
 use crate::hello::output::Output;
 use crate::hello::rank::{Phase, Progress};
 use crate::journal;
 use crate::status::{Overall, Status};
 
-/// When `cias run` is tried again that found it too early.
-const AGAIN: Duration = Duration::from_secs(30);
+/// When `cias run` is tried again that found it too early, at first and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(10));
+
+/// How long to wait before the next try: twice as long each time, as long as the reason is the same.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    reason: String,
+    pause: Duration,
+}
+
+impl Patience {
+    /// The pause after a try that found it too early for `reason`. Numbers in it, as counters and times, make no other reason.
+    fn pause(&mut self, reason: &str) -> Duration {
+        let reason: String = reason.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+        self.pause = if reason == self.reason { (self.pause * 2).min(AGAIN.1) } else { AGAIN.0 };
+        self.reason = reason;
+        self.pause
+    }
+}
 
 impl Agent<'_> {
-    pub(super) fn carry_out(&mut self, out: Vec<Output>, now: Duration) -> Result<()> {
+    pub(super) fn carry_out(&mut self, out: Vec<Output>) -> Result<()> {
         for output in out {
             match output {
                 Output::Send(frame) => self.send(&frame)?,
@@ -39,27 +56,23 @@ impl Agent<'_> {
                     self.remember()?;
                 }
                 Output::Stopped(other) => {
-                    self.voice.say(&format!(
-                        "STOPPED: this machine has begun to found a cluster and {other} leads one already; which of them is to go on must be decided by \
-                         a person: install this server anew to have it join the other"
-                    ));
-                    if let Some(errand) = &self.errand {
-                        errand.stop();
-                    }
-                    self.again = None;
+                    let reason = format!(
+                        "this machine has begun to found a cluster and {other} leads one already; which of them is to go on must be decided by a person: \
+                         install this server anew to have it join the other"
+                    );
+                    self.stop(Stopped { reason, is_retired: false })?;
+                }
+                Output::Retired(reason) => {
+                    self.stop(Stopped { reason: crate::site::visible(&reason), is_retired: true })?;
+                    self.leave()?;
                 }
                 Output::Rival(other) => {
                     self.voice.say(&format!("another founder or Master is there: {other}"));
                     self.shown.rivals.push(other.to_string());
                 }
-                Output::Asked(asking) => {
-                    let reason =
-                        "this Master does not hand out places: its version of cias cannot".to_owned();
-                    let refusal = Refusal { to: asking.from, echo: asking.nonce, reason };
-                    let frame = self.machine.refuse(refusal, now);
-                    self.send(&frame)?;
-                }
+                Output::Asked(asking) => self.desk.ask(asking),
                 Output::Offered(offer) => {
+                    self.set_clock(offer.time);
                     self.memory.offer = Some(Kept::from(&offer));
                     self.voice.say(&format!(
                         "the Master at {} gave this server {} as {}",
@@ -79,6 +92,40 @@ impl Agent<'_> {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// From now on it does nothing, also after a restart, until a person has looked.
+    fn stop(&mut self, stopped: Stopped) -> Result<()> {
+        self.voice.say(&format!("STOPPED: {}", stopped.reason));
+        if let Some(errand) = &self.errand {
+            errand.stop();
+        }
+        self.again = None;
+        self.memory.stopped = Some(stopped);
+        self.remember()
+    }
+
+    /// The Master's time, before anything is written with a wrong one.
+    fn set_clock(&mut self, time: u64) {
+        match clock::set(self.root, time) {
+            Ok(None) => {}
+            Ok(Some(off)) => {
+                self.voice.say(&format!("the clock was {off} s behind the Master's and was set"));
+                self.stepped = true;
+            }
+            Err(error) => self.voice.say(&format!("warning: {error:#}")),
+        }
+    }
+
+    /// Ends the services of the cluster that this node was removed from.
+    pub(super) fn leave(&mut self) -> Result<()> {
+        self.start_errand(Task::Leave)
+    }
+
+    fn start_errand(&mut self, task: Task) -> Result<()> {
+        let wake = self.wake.try_clone().context("copying a socket")?;
+        self.errand = Some(Errand::start(task, self.root, &self.log, wake));
         Ok(())
     }
 
@@ -107,11 +154,11 @@ impl Agent<'_> {
     pub(super) fn begin(&mut self) -> Result<()> {
         self.again = None;
         let is_decided = self.is_pinned || self.memory.decision().is_some();
-        let is_stopped = self.machine.rank().phase == Phase::Stopped;
+        let is_stopped = self.machine.rank().phase == Phase::Stopped || self.memory.stopped.is_some();
         if is_decided && !is_stopped && self.errand.is_none() && self.state()?.state != Overall::Done {
             self.voice.say("runs `cias run`");
-            let wake = self.wake.try_clone().context("copying a socket")?;
-            self.errand = Some(Errand::start(self.root, &self.log, wake));
+            let stepped = std::mem::take(&mut self.stepped);
+            self.start_errand(Task::Arrive { stepped })?;
         }
         Ok(())
     }
@@ -124,7 +171,9 @@ impl Agent<'_> {
         let Some(ended) = self.errand.as_ref().and_then(Errand::ended) else { return Ok(()) };
         self.errand = None;
         let sentence = match ended {
+            Ended::Left => "this node was removed from the cluster, and its services were ended".to_owned(),
             Ended::Done => {
+                self.patience = Patience::default();
                 let status = self.state()?;
                 format!(
                     "this node is {} with {}",
@@ -134,8 +183,9 @@ impl Agent<'_> {
             }
             Ended::TryLater(reason) => {
                 let stopped = self.machine.rank().phase == Phase::Stopped;
-                self.again = (!stopped).then(|| self.clock.elapsed() + AGAIN / self.hurry);
-                format!("`cias run` waits and is tried again: {reason}")
+                let pause = self.patience.pause(&reason);
+                self.again = (!stopped).then(|| self.clock.elapsed() + pause / self.hurry);
+                format!("`cias run` waits and is tried again in {} s: {reason}", pause.as_secs())
             }
             Ended::Failed(reason) => format!(
                 "`cias run` failed, and goes on once that is put right and it is started again: {reason}"
@@ -147,5 +197,19 @@ impl Agent<'_> {
         self.shown.run = Some(sentence);
         self.publish(true);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_grows_while_the_reason_stays_and_begins_anew_with_another() {
+        let mut patience = Patience::default();
+        let mut seconds = |reason: &str| patience.pause(reason).as_secs();
+        let same: Vec<u64> = (0..7).map(|count| seconds(&format!("{count} of 50 answered"))).collect();
+        assert_eq!(same, [30, 60, 120, 240, 480, 600, 600]);
+        assert_eq!([seconds("no quorum"), seconds("no quorum"), seconds("1 of 50 answered")], [30, 60, 30]);
     }
 }

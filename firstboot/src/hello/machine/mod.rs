@@ -14,17 +14,19 @@
 //! "Nobody is there" and "not heard yet" are different: whoever was heard but did not prove to be there now keeps others from
 //! going on until it had its time to answer.
 
+mod place;
 mod speak;
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::hello::frame::{Body, Frame, Hello, Offer, Refusal, Request, VERSION};
+use crate::hello::frame::{Body, Frame, Hello, Offer, Refusal, VERSION};
 use crate::hello::freshness::{Asked, ToEcho};
-use crate::hello::output::{Asking, Counters, Output};
+use crate::hello::output::{Counters, Output};
 use crate::hello::peers::{Peer, Peers};
 use crate::hello::rank::{Phase, Progress, Rank};
 use crate::hello::timing::{Timing, between};
-use crate::hello::{Draw, MachineId, Nonce};
+use crate::hello::{Draw, MachineId};
 use crate::site::Who;
 
 /// The most nonces that wait to be repeated by a machine that somebody else is before.
@@ -69,6 +71,12 @@ pub struct Machine {
     asked: Asked,
     echoes: ToEcho,
     next: Duration,
+    /// The address that it has.
+    holds: Option<Ipv4Addr>,
+    /// When it last asked a Master.
+    asked_at: Option<Duration>,
+    /// When it is to ask whether its place still stands.
+    confirm: Duration,
     refused: Option<(Duration, Duration)>,
     rivals: Vec<MachineId>,
     counters: Counters,
@@ -94,6 +102,9 @@ impl Machine {
             asked: Asked::default(),
             echoes: ToEcho::default(),
             next,
+            holds: None,
+            asked_at: None,
+            confirm: now,
             refused: None,
             rivals: Vec::new(),
             counters: Counters::default(),
@@ -161,9 +172,15 @@ impl Machine {
         out
     }
 
-    /// It has this node's place from before a restart.
-    pub fn set_offered(&mut self) {
+    /// It has this address, as a node, from before a restart.
+    pub fn set_offered(&mut self, holds: Ipv4Addr) {
         self.phase = Phase::Offered;
+        self.holds = Some(holds);
+    }
+
+    /// It had stopped before a restart, and goes on doing nothing.
+    pub fn set_stopped(&mut self) {
+        self.phase = Phase::Stopped;
     }
 
     /// Sends what is due, and draws conclusions from silence.
@@ -189,20 +206,8 @@ impl Machine {
         match &frame.body {
             Body::Hello(hello) => self.hear(frame, hello, now, &mut out),
             Body::Request(request) => self.hear_request(frame, request, now, &mut out),
-            Body::Offer(offer) if offer.to == self.me.id => {
-                if self.takes(offer.echo, now) {
-                    self.enter(Phase::Offered, &mut out);
-                    out.push(Output::Offered(offer.clone()));
-                }
-            }
-            Body::Refusal(refusal) if refusal.to == self.me.id => {
-                if self.takes(refusal.echo, now) {
-                    let last = self.refused.map_or(self.timing.refused / 2, |(_, pause)| pause);
-                    let pause = (last * 2).min(self.timing.refused_most);
-                    self.refused = Some((now + pause, pause));
-                    out.push(Output::Refused(refusal.reason.clone()));
-                }
-            }
+            Body::Offer(offer) if offer.to == self.me.id => self.hear_offer(offer, now, &mut out),
+            Body::Refusal(refusal) if refusal.to == self.me.id => self.hear_refusal(refusal, now, &mut out),
             Body::Offer(_) | Body::Refusal(_) | Body::Versions(_) => {}
         }
         out
@@ -249,8 +254,6 @@ impl Machine {
         let (mine, theirs) = (self.rank(), hello.rank);
         let is_proof = self.asked.proves(&hello.echoes, now, self.timing.fresh);
         let counts = theirs.is_before(&mine) || theirs.is_founder();
-        let is_news = is_proof && theirs.phase == Phase::Serving && self.wants_a_place();
-        let is_news = is_news && self.master(now).is_none();
         self.peers.heard(theirs, frame.nonce, is_proof, counts, now);
         // Only who steps back for us needs a proof of us, and another founder, even if we stopped for it.
         let meets = theirs.is_founder() && (mine.is_founder() || mine.phase == Phase::Stopped);
@@ -268,41 +271,11 @@ impl Machine {
         if is_proof && theirs.phase == Phase::Stopped && mine.is_founder() {
             self.tell_rival(theirs.id, out);
         }
-        if is_news {
-            let most = self.slow();
+        if is_proof && theirs.phase == Phase::Serving && self.may_ask(now) {
+            // At once, or what it repeats is too old; and spread a little, because many hear the same frame.
+            let most = self.timing.fresh / 5;
             self.next = self.next.min(now + between(&mut self.jitter, Duration::ZERO, most));
         }
-    }
-
-    fn hear_request(&mut self, frame: &Frame, request: &Request, now: Duration, out: &mut Vec<Output>) {
-        if self.phase != Phase::Serving {
-            return;
-        }
-        // It hears from us only as long as we repeat its numbers.
-        self.echoes.heard(frame.from, frame.nonce, MANY);
-        if self.asked.proves(&[request.echo], now, self.timing.fresh) {
-            out.push(Output::Asked(Asking {
-                from: frame.from,
-                nonce: frame.nonce,
-                request: request.clone(),
-            }));
-        } else {
-            self.counters.stale += 1;
-        }
-    }
-
-    /// Is it an answer to what was asked a moment ago, and is it still wanted?
-    fn takes(&mut self, echo: Nonce, now: Duration) -> bool {
-        if !self.asked.proves(&[echo], now, self.timing.fresh) {
-            self.counters.stale += 1;
-            return false;
-        }
-        self.wants_a_place()
-    }
-
-    fn wants_a_place(&self) -> bool {
-        matches!(self.phase, Phase::Listening | Phase::Candidate | Phase::Claiming)
-            && self.me.progress == Progress::Nothing
     }
 
     fn best(&self, now: Duration) -> Option<&Peer> {

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use super::Machine;
+use crate::hello::Nonce;
 use crate::hello::frame::{Body, Frame, Hello, MOST_ASKED, MOST_ECHOES, Request};
 use crate::hello::rank::Phase;
 
 impl Machine {
     /// The next frame: a request where a Master is there to answer it, else a greeting.
     pub(super) fn speak(&mut self, now: Duration) -> Frame {
-        let may_ask = self.refused.is_none_or(|(until, _)| now >= until) && self.wants_a_place();
-        if let (true, Some(echo)) = (may_ask, self.master(now).map(|master| master.nonce)) {
+        if let (true, Some(echo)) = (self.may_ask(now), self.number_of_master(now)) {
+            self.asked_at = Some(now);
             let (who, release) = (self.me.who.clone(), self.me.release.clone());
-            return self.frame(Body::Request(Request { echo, who, release }), now);
+            return self.frame(Body::Request(Request { echo, who, release, holds: self.holds }), now);
         }
         let rank = self.rank();
         let asks = match self.best(now) {
@@ -22,6 +23,14 @@ impl Machine {
         };
         let echoes = self.echoes.take(MOST_ECHOES);
         self.frame(Body::Hello(Hello { rank, echoes, asks }), now)
+    }
+
+    /// The number that the Master drew a moment ago. Older ones it would not know any more; the greeting that goes out instead
+    /// has it prove itself again.
+    fn number_of_master(&self, now: Duration) -> Option<Nonce> {
+        let master = self.master(now)?;
+        let is_new = master.proved.is_some_and(|proved| now.saturating_sub(proved) <= self.timing.fresh / 2);
+        is_new.then_some(master.nonce)
     }
 
     pub(super) fn frame(&mut self, body: Body, now: Duration) -> Frame {

@@ -216,6 +216,26 @@ fn a_masters_offer_is_taken_once_and_only_if_it_answers() {
 }
 
 #[test]
+fn a_flood_of_recorded_frames_does_not_keep_a_server_from_its_place() {
+    let mut wire = Wire::new();
+    wire.add(60, |_| ());
+    wire.run(75 * SECOND);
+    wire.serve(0);
+    wire.heard.clear();
+    wire.run(20 * SECOND);
+    let old = std::mem::take(&mut wire.heard);
+    wire.run(10 * SECOND);
+    let new = wire.add(50, |_| ());
+    for round in 0..300 {
+        let out = wire.machines[new].receive(&old[round % old.len()], wire.now);
+        wire.take(new, out);
+        wire.run(SECOND / 20);
+    }
+    let asked = wire.said.iter().any(|(from, output)| *from == 0 && matches!(output, Output::Asked(_)));
+    assert!(asked, "its requests must repeat a number that the Master drew a moment ago");
+}
+
+#[test]
 fn a_recorded_request_gets_no_place() {
     let mut wire = Wire::new();
     wire.add(50, |_| ());
@@ -241,7 +261,8 @@ fn refusals_are_told_and_asked_again_after_growing_pauses() {
         wire.run(SECOND / 10);
         for (_, output) in std::mem::take(&mut wire.said) {
             if let Output::Asked(asking) = output {
-                let refusal = Refusal { to: asking.from, echo: asking.nonce, reason: "full".into() };
+                let refusal =
+                    Refusal { to: asking.from, echo: asking.nonce, is_final: false, reason: "full".into() };
                 let frame = wire.machines[0].refuse(refusal, wire.now);
                 let out = wire.machines[1].receive(&frame, wire.now);
                 assert_eq!(out, [Output::Refused("full".into())]);

@@ -137,7 +137,7 @@ fn secrets(section: &Section) -> Secrets {
     let public = |key| or(section.shown_needed(key, Show::KeyKind, half, keys::public), "");
     let secrets = Secrets {
         key: secret("key", judge::key),
-        join_key: secret("join_key", keys::private),
+        join_key: secret("join_key", keys::private_or_forgotten),
         join_key_public: public("join_key_public"),
         enrol_host_key: secret("enrol_host_key", keys::private),
         enrol_host_key_public: public("enrol_host_key_public"),

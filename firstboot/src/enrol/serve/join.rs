@@ -1,0 +1,250 @@
+//! A join from the welcome to its end, and what is taken back when it came to nothing.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::talk::{Heard, Talk};
+use super::{LIMIT, Session};
+use crate::cluster::probe::Responder;
+use crate::cluster::{conf, members, members::Members, register};
+use crate::enrol::keys::{self, PublicKey};
+use crate::enrol::protocol::{Ask, FromMaster, FromNode, Refused, Welcome};
+use crate::files;
+use crate::hello::ledger::{Entry, State};
+use crate::outcome::Class;
+use crate::runner::Call;
+
+/// How long a node that says that it joined may take to be seen.
+const SEEN: Duration = Duration::from_mins(1);
+
+/// How long a node that is gone may still be seen: the cluster's token is missed for some 10 s before it believes it.
+const FADES: Duration = Duration::from_secs(30);
+
+/// How often to look at the cluster.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How long a command of the cluster may take.
+const COMMAND: Duration = Duration::from_mins(1);
+
+/// How a join ended.
+enum End {
+    /// The node says that it is in.
+    Joined,
+    /// It says that it is not, or what it said is none of it.
+    Failed(String),
+    /// It said nothing more: its connection ended, or the time did.
+    Gone(&'static str),
+}
+
+impl Session<'_> {
+    /// Lets the node in, and takes all back unless the cluster sees it in the end. The caller holds the lock.
+    pub(super) fn join(&self, ask: &Ask, entry: &Entry, key: &PublicKey, talk: &mut Talk<impl Write>) {
+        let name = &entry.place.name;
+        let was_member = entry.state == State::Member;
+        // What an earlier session of its left, whose Master was cut off, would make `pvecm add` fail.
+        let ready = self.take_back(name, was_member, key).and_then(|()| self.welcome(name, key));
+        let welcome = match ready {
+            Ok(welcome) => welcome,
+            Err(error) => {
+                let reason = format!("the Master is not ready to let {name} in: {error:#}");
+                return self.fail(ask, entry, key, &reason, talk);
+            }
+        };
+        // It answers until the session ends.
+        let responder =
+            Responder::start(&self.site.secrets.key, &self.site.site.cluster_name, welcome.address);
+        if let Err(error) = &responder {
+            self.note(&format!("warning: multicast cannot be answered: {error:#}"));
+        }
+        self.note(&format!("{name} is let in"));
+        let end = if talk.tell(&FromMaster::Welcome(welcome)) {
+            self.await_end(talk)
+        } else {
+            End::Gone("its connection ended")
+        };
+        match end {
+            End::Joined => match self.confirm(entry) {
+                Ok(()) => {
+                    let _gone = talk.tell(&FromMaster::Confirmed);
+                    self.tell_joined(ask, name);
+                }
+                Err(error) => self.fail(ask, entry, key, &format!("{error:#}"), talk),
+            },
+            End::Failed(why) => {
+                self.fail(ask, entry, key, &format!("the join of {name} failed: {why}"), talk);
+            }
+            // It may be in: then it is gone only after it was, and no word of it came through.
+            End::Gone(why) if self.stays_online(name) => match self.confirm(entry) {
+                Ok(()) => {
+                    self.note(&format!("{why} before {name} said so, and the cluster sees it"));
+                    self.tell_joined(ask, name);
+                }
+                Err(error) => self.fail(ask, entry, key, &format!("{error:#}"), talk),
+            },
+            End::Gone(why) => {
+                self.fail(
+                    ask,
+                    entry,
+                    key,
+                    &format!("the join of {name} came to nothing: {why} before {name} had joined"),
+                    talk,
+                );
+            }
+        }
+    }
+
+    fn tell_joined(&self, ask: &Ask, name: &str) {
+        self.note(&format!("{name} has joined"));
+        let cluster = &self.site.site.cluster_name;
+        self.mail(
+            &format!("{name} has joined"),
+            ask,
+            &format!("{name} is a member of the cluster {cluster} now."),
+        );
+    }
+
+    /// Accepts the key, and gathers what the node needs.
+    fn welcome(&self, name: &str, key: &PublicKey) -> Result<Welcome> {
+        let root = &self.system.root;
+        let members = Members::read(root)?.context("the cluster's file system is not mounted at /etc/pve")?;
+        let address = members.nodes.get(&members.name).and_then(|node| node.ip).with_context(|| {
+            format!("{} does not tell this Master's own address: `service pve-cluster restart` makes it look anew", members::FILE)
+        })?;
+        let host_keys: Vec<String> = root
+            .names("/etc/ssh")
+            .into_iter()
+            .filter(|file| file.starts_with("ssh_host_") && file.ends_with("_key.pub"))
+            .filter_map(|file| root.attribute(&format!("/etc/ssh/{file}")))
+            .filter_map(|line| PublicKey::read(&line).ok())
+            .map(|key| key.bare())
+            .collect();
+        anyhow::ensure!(
+            !host_keys.is_empty(),
+            "found no public host key of ssh in /etc/ssh (ssh_host_*_key.pub), wanted RSA or ECDSA: `dpkg-reconfigure openssh-server` makes them"
+        );
+        self.edit_keys(|text| key.added_to(text, name))?;
+        Ok(Welcome { master: members.name, address, host_keys, cluster: self.site.site.cluster_name.clone() })
+    }
+
+    fn edit_keys(&self, edit: impl FnOnce(&str) -> String) -> Result<()> {
+        let path = self.system.root.path(keys::FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            text => text.with_context(|| format!("reading {}", keys::FILE))?,
+        };
+        let new = edit(&text);
+        if new == text { Ok(()) } else { files::write_shared(&path, new) }
+    }
+
+    fn await_end(&self, talk: &Talk<impl Write>) -> End {
+        match talk.hear(self.wait(LIMIT)) {
+            Heard::Line(FromNode::Joined) => End::Joined,
+            Heard::Line(FromNode::Failed(why)) => End::Failed(crate::site::shown_value(&why)),
+            Heard::Line(FromNode::Ask(_)) => {
+                End::Failed("the node asked again in the same session".to_owned())
+            }
+            Heard::Strange(error) => End::Failed(format!("{error:#}")),
+            Heard::End => End::Gone("its connection ended"),
+            Heard::Nothing => End::Gone("12 minutes went by"),
+        }
+    }
+
+    fn is_online(&self, name: &str) -> bool {
+        Members::read(&self.system.root).ok().flatten().is_some_and(|members| members.is_online(name))
+    }
+
+    /// Waits until `what`, but no longer than `limit`; returns whether it came.
+    fn until(&self, limit: Duration, mut what: impl FnMut() -> bool) -> bool {
+        let end = Instant::now() + self.wait(limit);
+        loop {
+            if what() {
+                return true;
+            }
+            if Instant::now() >= end {
+                return false;
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Is the node online, and no longer than one that has just died would be?
+    fn stays_online(&self, name: &str) -> bool {
+        !self.until(FADES, || !self.is_online(name))
+    }
+
+    /// Waits until the cluster sees the node, and enters it into the ledger. While a node joins, quorum may go for a moment.
+    fn confirm(&self, entry: &Entry) -> Result<()> {
+        let name = &entry.place.name;
+        let seen = self.until(SEEN, || self.is_online(name));
+        if !seen {
+            return Err(Class::Failed.error(format!(
+                "{name} says that it has joined, and the cluster does not see it: found no node {name} that is online in {} within {} s",
+                members::FILE,
+                SEEN.as_secs()
+            )));
+        }
+        let mut entered = Ok(());
+        self.until(SEEN, || {
+            entered = self.enter(entry);
+            entered.is_ok()
+        });
+        entered.with_context(|| format!("entering {name} as a member into the ledger"))
+    }
+
+    fn enter(&self, entry: &Entry) -> Result<()> {
+        register::change(&self.system.root, |ledger| {
+            ledger.set(entry.place.address, State::Member);
+            Ok(())
+        })
+    }
+
+    /// Takes back, tells everybody.
+    fn fail(&self, ask: &Ask, entry: &Entry, key: &PublicKey, reason: &str, talk: &mut Talk<impl Write>) {
+        let name = &entry.place.name;
+        self.note(reason);
+        // The lock is held meanwhile, and the node, if it is still there, asks again only when all is clean.
+        self.until(FADES, || !self.is_online(name));
+        let left = self.take_back(name, entry.state == State::Member, key);
+        let reason = match left {
+            Ok(()) => reason.to_owned(),
+            Err(error) => {
+                format!("{reason}; what it left cannot be taken back now, which the next try does: {error:#}")
+            }
+        };
+        let _gone = talk.tell(&FromMaster::Refused(Refused { reason: reason.clone(), is_final: false }));
+        self.mail(&format!("{name} has not joined"), ask, &reason);
+    }
+
+    /// Takes a node that is not there out of the cluster's configuration, and its key with it. One that is online, or was a member
+    /// before, stays a node.
+    fn take_back(&self, name: &str, was_member: bool, key: &PublicKey) -> Result<()> {
+        let root = &self.system.root;
+        if self.is_online(name) {
+            self.note(&format!("{name} is online, so nothing is taken back"));
+            return Ok(());
+        }
+        let nodes = conf::nodes(root);
+        if !was_member && nodes.iter().any(|node| node == name) {
+            self.regain_quorum(name, &nodes)?;
+            self.note(&format!("{name} is in the cluster's configuration and never joined: it is taken out"));
+            self.system.runner.run(&Call::new("pvecm").args(["delnode", name]).limit(COMMAND))?;
+        }
+        self.edit_keys(|text| key.removed_from(text))
+    }
+
+    /// A Master alone with a newcomer that never came has one vote of two. Nobody else can have the other one, since the newcomer never was
+    /// in the cluster; with more nodes that could be wrong, and people decide.
+    fn regain_quorum(&self, name: &str, nodes: &[String]) -> Result<()> {
+        let root = &self.system.root;
+        let alone = nodes.len() == 2;
+        if !alone || members::is_writable(root) {
+            return Ok(());
+        }
+        self.note(&format!("without {name} this Master is the only node: one vote is enough again"));
+        self.system.runner.run(&Call::new("pvecm").args(["expected", "1"]).limit(COMMAND))?;
+        self.until(FADES, || members::is_writable(root));
+        Ok(())
+    }
+}
