@@ -202,6 +202,11 @@ impl<'n> Guest<'n> {
         &self.name
     }
 
+    /// The lab's ends of its cables.
+    pub fn ports(&self) -> impl Iterator<Item = &str> {
+        self.taps.iter().map(String::as_str)
+    }
+
     /// Lets it go on, or stand still: nothing in it notices.
     pub fn run(&self, on: bool) -> Result<()> {
         self.qmp(if on { "cont" } else { "stop" }, &json!({})).map(drop)

@@ -62,6 +62,16 @@ impl Net {
         self.run(&Call::new("ip").args(["link", "set", name, state])).map(drop)
     }
 
+    /// Has the bridge pass multicast on to these ports, or not, as a switch with IGMP snooping and no querier.
+    pub fn multicast<'p>(&self, ports: impl IntoIterator<Item = &'p str>, passes: bool) -> Result<()> {
+        let state = if passes { "on" } else { "off" };
+        for port in ports {
+            let words = ["link", "set", "dev", port, "type", "bridge_slave", "mcast_flood", state];
+            self.run(&Call::new("ip").args(words))?;
+        }
+        Ok(())
+    }
+
     /// Removes a tap device.
     pub fn untap(&self, name: &str) -> Result<()> {
         self.run(&Call::new("ip").args(["link", "delete", name])).map(drop)

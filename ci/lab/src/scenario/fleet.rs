@@ -128,10 +128,8 @@ impl Fleet {
     }
 
     /// The same server, as if it had just been installed again, and its data disk were new.
-    pub fn renew(&mut self, index: usize, mould: &Mould) -> Result<()> {
-        let server = &mut self.servers[index];
-        server.state = None;
-        for disk in &server.machine.disks {
+    pub fn renew(&self, index: usize, mould: &Mould) -> Result<()> {
+        for disk in &self.servers[index].machine.disks {
             match disk.serial.as_str() {
                 SYSTEM => layer(&mould.image, "raw", &disk.image)?,
                 _ => create(&disk.image, &[], &format!("{}G", DATA.1))?,
@@ -167,6 +165,15 @@ impl Fleet {
     /// Switches one server on, from its disks.
     pub fn boot(&self, index: usize) -> Result<Guest<'_>> {
         Guest::start(&self.net, &self.servers[index].machine, Start::On, &self.folder.join("boot"))
+    }
+
+    /// Which server has an address.
+    pub fn at(&self, address: &str) -> Result<usize> {
+        let serial = self.node(address).ask("cat /sys/class/dmi/id/product_serial")?;
+        let found = self.servers.iter().position(|server| server.machine.serial == serial);
+        found.with_context(|| {
+            format!("{address}: found the serial number {serial:?}, wanted one of the fleet's")
+        })
     }
 
     /// The node at an address, over ssh.

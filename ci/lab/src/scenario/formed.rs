@@ -102,6 +102,13 @@ pub fn joined(fleet: &Fleet, guests: &mut [Guest], addresses: &[&str], phases: &
     Ok(())
 }
 
+/// Waits until a condition holds that the shell of the node at an address looks at. It waits there, so that the moment is not missed by
+/// the time that ssh takes.
+pub fn holds(fleet: &Fleet, guests: &mut [Guest], address: &str, condition: &str, what: &str) -> Result<()> {
+    let look = format!("for i in $(seq 300); do if {condition}; then exit 0; fi; sleep 0.2; done; exit 1");
+    guest::all(guests, what, BOOT, |_| Ok(fleet.node(address).try_ask(&look)?.map(drop)))
+}
+
 /// What the cluster's file system on the node at an address says of the cluster; nothing, while the node or its file system does not
 /// answer.
 pub fn members(fleet: &Fleet, address: &str) -> Result<Option<Members>> {

@@ -1,12 +1,14 @@
 //! Scenarios: what a server goes through, and what must be true afterwards.
 
 mod asserts;
+mod attacker;
 mod busy;
 mod cluster;
 mod fleet;
 mod formed;
 mod guard;
 mod intruder;
+mod join;
 mod labels;
 mod links;
 mod manual;
@@ -16,6 +18,7 @@ mod power;
 mod probes;
 pub mod road;
 mod saved;
+mod sites;
 mod three;
 
 use std::path::PathBuf;
@@ -179,6 +182,42 @@ pub const ALL: &[Scenario] = &[
         shows: "a server that has run Proxmox VE under its own name becomes the founder by the package and `cias setup` over ssh",
         ci: Ci::No,
         run: manual::manual_setup,
+    },
+    Scenario {
+        name: "join-interrupted",
+        shows: "the power of a joining node goes, then the Master's during a join: both recover, nobody is there twice",
+        ci: Ci::No,
+        run: join::join_interrupted,
+    },
+    Scenario {
+        name: "attacker",
+        shows: "a stranger who records, forges, floods and says to be the Master keeps no server out and gets in nowhere",
+        ci: Ci::No,
+        run: attacker::attacker,
+    },
+    Scenario {
+        name: "late-joiner",
+        shows: "servers whose clocks stand in 2000 and days ahead get the time and a place, and join",
+        ci: Ci::No,
+        run: join::late_joiner,
+    },
+    Scenario {
+        name: "rejoin",
+        shows: "a server that is installed again gets its own place; after it was removed, another one",
+        ci: Ci::No,
+        run: join::rejoin,
+    },
+    Scenario {
+        name: "two-sites",
+        shows: "two sites on one wire form two clusters; with equal addresses the second founder stops",
+        ci: Ci::No,
+        run: sites::two_sites,
+    },
+    Scenario {
+        name: "multicast-dropped",
+        shows: "a join over a wire without multicast is not begun, and the sentence names the IGMP querier",
+        ci: Ci::No,
+        run: sites::multicast_dropped,
     },
     Scenario {
         name: "vendor-label",

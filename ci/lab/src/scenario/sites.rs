@@ -1,0 +1,67 @@
+//! Two sites on one wire, and a wire that passes no multicast.
+
+use anyhow::{Context, Result, ensure};
+use toml_edit::{DocumentMut, value};
+
+use super::Lab;
+use super::fleet::{Fleet, Mould, unpin};
+use super::formed::{self, CLUSTER, NODES};
+use super::road::BOOT;
+use crate::guest::{self, Guest};
+use crate::site;
+
+/// The second site's founder and cluster.
+const OTHER: (&str, &str) = ("10.253.0.1", "OTHER");
+
+/// Two sites with keys and pools of their own form two clusters; with the same pools the second founder stops with a sentence.
+pub fn two_sites(lab: &Lab) -> Result<()> {
+    let apart = |site: &mut DocumentMut| {
+        site["site"]["cluster_name"] = value(OTHER.1);
+        site["network"]["founder"] = value(OTHER.0);
+        site["network"]["vip"] = value("10.253.0.254");
+    };
+    let mut fleet = Fleet::new(lab, "two-sites", &Mould::unpinned(lab)?, 1)?;
+    fleet.add(&other_site(lab, "other-site", apart)?)?;
+    {
+        let mut guests = fleet.start(0..2)?;
+        for (address, name) in [(NODES[0], CLUSTER), OTHER] {
+            guest::all(&mut guests, &format!("quorum of {name}"), BOOT, |_| {
+                let members = formed::members(&fleet, address)?;
+                Ok(members.is_some_and(|members| members.is_quorate_in(name)).then_some(()))
+            })?;
+            let members = formed::members(&fleet, address)?.context("asking a founder")?;
+            ensure!(members.nodes.len() == 1, "{address}: found {members:?}, wanted itself alone");
+        }
+    }
+    let mut fleet = formed::founder(lab, "two-sites-equal")?;
+    fleet.add(&other_site(lab, "equal-site", |_| ())?)?;
+    let mut guests = fleet.start(0..2)?;
+    guests[1].wait_for("answers for it: another site on this wire may use the same addresses", BOOT)?;
+    // The first one's address did not move.
+    fleet.node(NODES[0]).equals("cat /sys/class/dmi/id/product_serial", "LAB-A")
+}
+
+/// The lab's site with keys of its own and what `change` does to it.
+fn other_site(lab: &Lab, name: &str, change: impl FnOnce(&mut DocumentMut)) -> Result<Mould> {
+    let made = site::make(&lab.programs, &lab.folder.join(format!("{name}-keys")), |_| ())?;
+    let text = std::fs::read_to_string(&made.file).context("reading the other site")?;
+    let other: DocumentMut = text.parse().context("parsing the other site")?;
+    Mould::changed(lab, name, |document| {
+        unpin(document);
+        document["site"]["secrets"] = other["site"]["secrets"].clone();
+        change(document);
+    })
+}
+
+/// Switches that drop multicast are found before anything is begun, and the sentence says what to do.
+pub fn multicast_dropped(lab: &Lab) -> Result<()> {
+    let mut fleet = formed::founder(lab, "multicast-dropped")?;
+    fleet.add(&Mould::unpinned(lab)?)?;
+    let mut guests = fleet.start(0..2)?;
+    fleet.net.multicast(guests.iter().flat_map(Guest::ports), false)?;
+    guests[1].wait_for("IGMP querier", BOOT)?;
+    let conf = fleet.node(NODES[0]).ask("cat /etc/pve/cluster.conf")?;
+    ensure!(conf.matches("<clusternode ").count() == 1, "found a second node in:\n{conf}");
+    fleet.net.multicast(guests.iter().flat_map(Guest::ports), true)?;
+    formed::joined(&fleet, &mut guests, &NODES[..2], &mut crate::phases::Phases::begin())
+}
