@@ -13,6 +13,9 @@ use cias_firstboot::hello::MachineId;
 use cias_firstboot::hello::ledger::State;
 use master::{Master, machine, name, pid, wait};
 
+/// What is different in a question.
+type Change = fn(&mut Ask);
+
 const KEYS: &str = "etc/pve/priv/authorized_keys";
 
 /// The mails' subjects so far.
@@ -106,7 +109,7 @@ fn a_killed_node_and_one_that_failed_are_taken_back_and_the_next_may_join() {
     let mut session = master.asks(master.ask(1));
     session.is_welcome();
     master.cluster(true, &[&name(1)], &[]);
-    session.is_killed();
+    session.dies();
     wait("the way back", || master.read(KEYS) == "ssh-rsa AAAA admin\n");
     assert_eq!(pvecm(&master), ["pvecm delnode pve-rack-a-1-1"]);
     let mut next = master.asks(master.ask(2));
@@ -132,7 +135,7 @@ fn what_an_earlier_session_left_is_taken_back_first_and_a_member_stays_in_the_cl
     wait("the lock", || log(&master).contains("came to nothing"));
     let mut member = master.asks(master.ask(2));
     member.is_welcome();
-    member.is_killed();
+    member.dies();
     wait("the way back", || log(&master).matches("came to nothing").count() == 2);
     wait("the key", || master.read(KEYS) == "ssh-rsa AAAA admin\n");
     assert_eq!(pvecm(&master), ["pvecm delnode pve-rack-a-1-1"], "a member is not taken out");
@@ -147,7 +150,7 @@ fn a_node_that_joined_without_a_word_of_it_is_a_member() {
     let mut session = master.asks(master.ask(1));
     session.is_welcome();
     master.cluster(true, &[&name(1)], &[&name(1)]);
-    session.is_killed();
+    session.dies();
     wait("the ledger", || master.state(1) == State::Member);
     wait("the mail", || subjects(&master) == ["pve-rack-a-1-1 has joined"]);
     assert!(master.read(KEYS).contains("root@pve-rack-a-1-1") && pvecm(&master).is_empty());
@@ -170,7 +173,7 @@ fn two_joins_go_one_after_the_other_and_a_waiting_node_may_leave() {
         );
     }
     assert!(!master.read(KEYS).contains("pve-rack-a-1-2"), "nothing is done for it before its turn");
-    second.is_killed();
+    second.dies();
     wait("its end", || log(&master).contains("ended while it waited"));
     let mut second = master.asks(master.ask(2));
     assert!(matches!(second.hears(), FromMaster::Wait(_)));
@@ -186,7 +189,6 @@ fn each_refusal_reaches_the_node_and_the_same_one_is_mailed_once() {
         return;
     }
     let master = Master::new("open", "");
-    type Change = fn(&mut Ask);
     let table: [(&str, bool, Change); 7] = [
         ("speaks version 2", false, |ask| ask.version = 2),
         ("is of another site", true, |ask| ask.site = "0".repeat(64)),

@@ -319,7 +319,7 @@ impl Session {
     }
 
     /// As when the node's power goes: nothing is said any more, and nothing closed in order.
-    pub fn is_killed(mut self) {
+    pub fn dies(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
