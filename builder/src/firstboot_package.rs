@@ -16,9 +16,15 @@ const INIT: [(&str, &str); 2] = [
     ("/etc/init.d/cias-provision", include_str!("../../overlay/init.d/cias-provision")),
 ];
 
-const MANUALS: [(&str, &str); 8] = [
+const MANUALS: [(&str, &str); 14] = [
     ("cias", include_str!("../../docs/man/cias.8")),
     ("cias-agent", include_str!("../../docs/man/cias-agent.8")),
+    ("cias-enrol", include_str!("../../docs/man/cias-enrol.8")),
+    ("cias-enrol-approve", include_str!("../../docs/man/cias-enrol-approve.8")),
+    ("cias-enrol-close", include_str!("../../docs/man/cias-enrol-close.8")),
+    ("cias-enrol-deny", include_str!("../../docs/man/cias-enrol-deny.8")),
+    ("cias-enrol-list", include_str!("../../docs/man/cias-enrol-list.8")),
+    ("cias-enrol-open", include_str!("../../docs/man/cias-enrol-open.8")),
     ("cias-facts", include_str!("../../docs/man/cias-facts.8")),
     ("cias-plan", include_str!("../../docs/man/cias-plan.8")),
     ("cias-run", include_str!("../../docs/man/cias-run.8")),

@@ -266,7 +266,7 @@ Examples:
     Approve(Whom),
     /// Keep a server out, whatever the mode is
     ///
-    /// It is told so when it asks. A node that has joined stays: `cias remove` takes it out.
+    /// It is told so when it asks. A node that has joined stays in the cluster.
     #[command(after_long_help = "\
 Exit codes: 0 denied; 1 it cannot be kept; 3 no such machine, or several; 6 no
 cluster, or no quorum.

@@ -19,10 +19,13 @@ fn programs() -> [(Command, &'static str); 2] {
     [(built(cias_builder::cli::Cli::command()), "1"), (built(cias_firstboot::cli::Cli::command()), "8")]
 }
 
-/// The program and its commands, without those that only the installer calls.
-fn commands(program: &Command) -> impl Iterator<Item = &Command> {
-    let shown = |command: &&Command| !command.is_hide_set();
-    std::iter::once(program).chain(program.get_subcommands().filter(shown))
+/// Commands whose examples need more than a node without a cluster, as documents are tried on; and what they need.
+const NOT_RUN: [(&str, &str); 1] = [("cias enrol", "needs a cluster")];
+
+/// The program and its commands, and theirs, without those that only other programs call.
+fn commands(program: &Command) -> Vec<&Command> {
+    let shown = program.get_subcommands().filter(|command| !command.is_hide_set());
+    std::iter::once(program).chain(shown.flat_map(commands)).collect()
 }
 
 /// The help and its examples, which are commands.
@@ -57,9 +60,12 @@ fn the_reference_is_what_the_programs_say_themselves() {
     for (program, _) in programs() {
         for command in commands(&program) {
             let name = command.get_bin_name().unwrap_or(command.get_name());
-            let level = if name.contains(' ') { "###" } else { "##" };
+            let level = "#".repeat(2 + name.matches(' ').count());
+            let needs = NOT_RUN.iter().find(|(beginning, _)| name.starts_with(beginning));
+            let marker = needs.map_or(String::new(), |(_, needs)| format!("<!-- not run: {needs} -->\n"));
             let (help, examples) = parts(command);
-            let examples = examples.map_or(String::new(), |examples| format!("\n```sh\n{examples}```\n"));
+            let examples =
+                examples.map_or(String::new(), |examples| format!("\n{marker}```sh\n{examples}```\n"));
             let help = help.trim_end();
             text.push_str(&[&format!("\n{level} {name}\n\n```text\n{help}\n```\n"), &*examples].concat());
         }

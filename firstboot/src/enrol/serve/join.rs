@@ -234,17 +234,36 @@ impl Session<'_> {
         self.edit_keys(|text| key.removed_from(text))
     }
 
-    /// A Master alone with a newcomer that never came has one vote of two. Nobody else can have the other one, since the newcomer never was
-    /// in the cluster; with more nodes that could be wrong, and people decide.
+    /// Has the Master regain a quorum that a newcomer took from it.
     fn regain_quorum(&self, name: &str, nodes: &[String]) -> Result<()> {
         let root = &self.system.root;
-        let alone = nodes.len() == 2;
-        if !alone || members::is_writable(root) {
+        if !is_left_alone(nodes, members::is_writable(root)) {
             return Ok(());
         }
         self.note(&format!("without {name} this Master is the only node: one vote is enough again"));
         self.system.runner.run(&Call::new("pvecm").args(["expected", "1"]).limit(COMMAND))?;
         self.until(FADES, || members::is_writable(root));
         Ok(())
+    }
+}
+
+/// Has a Master that was the only node one vote of two, since the other node never came? Nobody else can have the other vote then. With
+/// more nodes that could be wrong, and people decide.
+fn is_left_alone(nodes: &[String], is_writable: bool) -> bool {
+    !is_writable && nodes.len() == 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_vote_is_enough_only_for_a_master_alone_with_a_newcomer_that_never_came() {
+        let nodes = |count: usize| (0..count).map(|number| format!("n{number}")).collect::<Vec<_>>();
+        for (count, is_writable, wanted) in
+            [(2, false, true), (2, true, false), (3, false, false), (1, false, false)]
+        {
+            assert_eq!(is_left_alone(&nodes(count), is_writable), wanted, "{count} {is_writable}");
+        }
     }
 }
