@@ -1,6 +1,5 @@
 //! Stand-in: a Master in a folder (support/master.rs). Drives `cias enrol serve` through a real sshd, as nodes do and as whoever else
 //! holds the join key would.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 #[path = "support/master.rs"]
 mod master;
