@@ -42,10 +42,11 @@ fn of_three_the_one_with_the_highest_priority_founds_and_is_settled() {
     }
     let mut wire = Wire::new();
     let servers = [10, 60, 30].map(|value| Server::new(&mut wire, value, &priority(value)));
-    let founder = servers[1].waits_until_settled();
+    servers[1].waits_until_settled();
+    let founder = servers[1].waits_for_phase("serving");
     assert_eq!(
         (&founder["phase"], &founder["role"], &founder["heard"]),
-        (&"founder".into(), &"founder".into(), &2.into())
+        (&"serving".into(), &"founder".into(), &2.into())
     );
     for other in [&servers[0], &servers[2]] {
         let found = other.waits_for("the leader", |published| published["leader"]["id"] == founder["id"]);
@@ -56,7 +57,7 @@ fn of_three_the_one_with_the_highest_priority_founds_and_is_settled() {
     }
     let node = &servers[1].node;
     let memory: Value = serde_json::from_str(&node.read("var/lib/cias/agent.json")).unwrap();
-    assert_eq!((&memory["elected"], &memory["progress"]), (&true.into(), &"settled".into()));
+    assert_eq!((&memory["elected"], &memory["progress"]), (&true.into(), &"founded".into()));
     let mode = |path: &str| std::fs::metadata(node.path(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("var/lib/cias/agent.json"), mode("run/cias/agent.json")), (0o600, 0o644));
     assert_eq!(node.read("etc/hostname"), "pve-rack-a-0-1\n");
@@ -69,12 +70,12 @@ fn of_three_the_one_with_the_highest_priority_founds_and_is_settled() {
     );
     let status: Value = serde_json::from_str(&node.wants(0, &["status", "--json"]).0).unwrap();
     assert_eq!((&status["state"], &status["agent"]["running"]), (&"done".into(), &true.into()));
-    assert!(node.wants(0, &["status"]).0.contains("agent: founder (founder, priority 60) on bond0, hears 2"));
+    assert!(node.wants(0, &["status"]).0.contains("agent: serving (founder, priority 60) on bond0, hears 2"));
     assert!(node.wants(6, &["agent", "--hurry", "2"]).1.contains("runs already"), "one at a time");
 }
 
 #[test]
-fn a_pinned_founder_announces_itself_and_nothing_else_is_done_there() {
+fn a_pinned_founder_serves_and_nothing_else_is_done_there() {
     if !wire::allowed() {
         return;
     }
@@ -86,13 +87,15 @@ fn a_pinned_founder_announces_itself_and_nothing_else_is_done_there() {
     founder.node.wants(0, &["run"]);
     let calls = founder.node.read("calls");
     founder.start();
-    let found = founder.waits_for_phase("founder");
+    let found = founder.waits_for_phase("serving");
     assert_eq!(
         (&found["priority"], &found["role"], &found["run"]),
         (&101.into(), &"founder".into(), &Value::Null)
     );
-    let waiting = other.waits_for("its leader", |published| published["leader"]["id"] == found["id"]);
-    assert_eq!((&waiting["phase"], &waiting["leader"]["priority"]), (&"candidate".into(), &101.into()));
+    let waiting = other.waits_for("its leader", |published| {
+        published["leader"]["id"] == found["id"] && published["phase"] == "offered"
+    });
+    assert_eq!((&waiting["role"], &waiting["leader"]["priority"]), (&"node".into(), &101.into()));
     let more = founder.node.read("calls").replace(&calls, "");
     let reads = ["ethtool -P ", "udevadm info "];
     assert!(more.lines().all(|line| reads.iter().any(|start| line.starts_with(start))), "{more}");
@@ -105,13 +108,14 @@ fn a_killed_founder_goes_on_from_its_file() {
     }
     let mut wire = Wire::new();
     let mut server = Server::new(&mut wire, 1, "");
-    let first = server.waits_until_settled();
+    server.waits_until_settled();
+    let first = server.waits_for_phase("serving");
     server.kill(Signal::SIGKILL);
     assert!(server.node.wants(0, &["status"]).0.contains("agent: not running; process"));
     let before = server.node.read("var/lib/cias/agent.json");
     server.start();
     let again = server.waits_for("a founder", |published| {
-        published["pid"] != first["pid"] && published["phase"] == "founder"
+        published["pid"] != first["pid"] && published["phase"] == "serving"
     });
     assert_eq!(again["id"], first["id"]);
     assert_eq!(server.node.read("var/lib/cias/agent.json"), before);
@@ -364,7 +368,7 @@ fn a_server_takes_the_place_that_a_master_gives_and_keeps_it() {
     // Its place is settled, and the Master of this test lets nobody into a cluster.
     server.waits_for("a try to join", |published| {
         published["run"].as_str().is_some_and(|run| {
-            run.contains("is tried again in 30 s: step 3 of 3: join the cluster: the Master at 10.254.0.254")
+            run.contains("is tried again in 30 s: step 4 of 4: join the cluster: the Master at 10.254.0.254")
                 && run.contains("Connection refused")
         })
     });

@@ -60,9 +60,7 @@ impl Seen {
             }
             Some(_) => {}
         }
-        if let Some(place) = &self.journal.place {
-            all.push(format!("this server is already {} with {}: `cias status` tells how far it is, and `cias run` goes on", place.fqdn, place.address));
-        }
+        all.extend(is_node(&self.journal));
         for path in &self.of_a_cluster {
             all.push(format!("{path}: found it, wanted a node that is in no cluster: take it out of its cluster, or install it anew"));
         }
@@ -117,6 +115,15 @@ fn addresses(text: &str) -> Vec<Ipv4Addr> {
     let words = text.lines().filter_map(|line| line.trim().strip_prefix("address"));
     let parsed = words.filter_map(|rest| rest.trim().split('/').next()?.parse().ok());
     parsed.filter(|address: &Ipv4Addr| !address.is_loopback()).collect()
+}
+
+/// The sentence for a server that is a node already.
+pub fn is_node(journal: &State) -> Option<String> {
+    let place = journal.place.as_ref()?;
+    Some(format!(
+        "this server is already {} with {}: `cias status` tells how far it is, and `cias run` goes on",
+        place.fqdn, place.address
+    ))
 }
 
 #[cfg(test)]

@@ -47,9 +47,14 @@ pub fn setup(request: &Request) -> Result<()> {
     let quiet = Log::silent();
     let host = Host::new(|line| quiet.note(line));
     let system = System { root: root.clone(), runner: &host, log: &log };
-    if is_begun(&journal::read(root)?.unwrap_or_default()) {
+    let state = journal::read(root)?.unwrap_or_default();
+    if is_begun(&state) {
         log.say("setup: it was begun before and is gone on with");
     } else {
+        // Before its site is read, which no new node may be made from once this one has joined.
+        if let Some(sentence) = guards::is_node(&state) {
+            return Err(Class::Refused.error(sentence));
+        }
         let loaded = ask::load(&file(request)?)?;
         look(&system, &loaded.site)?;
         let plan = plan::show(&plan::with_setup(root, &loaded.site)?);

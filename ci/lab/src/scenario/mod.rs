@@ -174,7 +174,7 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "three-nodes",
         shows: "three servers switched on together become one cluster: one founder, two that join, nobody else gets in",
-        ci: Ci::No,
+        ci: Ci::Installed,
         run: three::three_nodes,
     },
     Scenario {
@@ -186,13 +186,13 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "join-interrupted",
         shows: "the power of a joining node goes, then the Master's during a join: both recover, nobody is there twice",
-        ci: Ci::No,
+        ci: Ci::Fresh,
         run: join::join_interrupted,
     },
     Scenario {
         name: "attacker",
         shows: "a stranger who records, forges, floods and says to be the Master keeps no server out and gets in nowhere",
-        ci: Ci::No,
+        ci: Ci::Fresh,
         run: attacker::attacker,
     },
     Scenario {

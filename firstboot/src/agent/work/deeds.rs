@@ -115,7 +115,9 @@ impl Agent<'_> {
         match clock::set(self.root, time) {
             Ok(None) => {}
             Ok(Some(off)) => {
-                self.voice.say(&format!("the clock was {off} s behind the Master's and was set"));
+                let way = if off > 0 { "behind" } else { "ahead of" };
+                self.voice
+                    .say(&format!("the clock was {} s {way} the Master's and was set", off.unsigned_abs()));
                 self.stepped = true;
             }
             Err(error) => self.voice.say(&format!("warning: {error:#}")),
