@@ -128,6 +128,7 @@ impl Place {
         let node = Tree::from_text(&fs::read_to_string(machine).unwrap());
         let site = include_str!("../../../firstboot/tests/support/site.toml");
         look_alike::put(node.path(), "etc/cias/site.toml", 0o600, [site, PIN].concat().as_bytes());
+        fs::create_dir_all(node.path().join("root")).unwrap();
         let place = Self { folder: tempfile::tempdir().unwrap(), node };
         let (here, bin) = (place.folder.path(), place.folder.path().join("bin"));
         fs::create_dir_all(bin.join("node")).unwrap();
