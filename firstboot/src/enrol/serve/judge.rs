@@ -49,8 +49,7 @@ impl Refusal {
 }
 
 /// How a node asks for its place anew.
-const ANEW: &str =
-    "install the node anew, with cias.reinstall on the kernel line of its medium: it then asks for a place anew";
+const ANEW: &str = "install the node anew, with cias.reinstall on the kernel line of its medium: it then asks for a place anew";
 
 /// Judges: the machine's entry in the ledger and its key, or why not.
 pub fn judge(ask: &Ask, knows: &Knows) -> Result<(Entry, PublicKey), Refusal> {
