@@ -7,6 +7,7 @@ use std::io::Read;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -151,6 +152,10 @@ impl<'a> Agent<'a> {
             self.begin()?;
         }
         while !interrupt.stop().asked() {
+            if self.is_replaced() {
+                self.voice.say("ends, because its program was replaced: init starts the new one");
+                return Ok(());
+            }
             let now = self.clock.elapsed();
             if self.looked.is_none_or(|looked| now >= looked + LOOK / self.hurry) {
                 self.looked = Some(now);
@@ -169,6 +174,12 @@ impl<'a> Agent<'a> {
         }
         self.voice.say("ends, because it was told to");
         Ok(())
+    }
+
+    /// Was the program upgraded? What it has begun comes to its end first.
+    fn is_replaced(&self) -> bool {
+        let is_due = self.looked.is_none_or(|looked| self.clock.elapsed() >= looked + LOOK / self.hurry);
+        is_due && self.errand.is_none() && is_gone(Path::new("/proc/self/exe"))
     }
 
     /// Ports, carrier, what is to be tried again, and what silence means.
@@ -326,5 +337,36 @@ impl<'a> Agent<'a> {
             crate::banner::refresh(self.root);
             self.written = self.shown.clone();
         }
+    }
+}
+
+/// Is the file that this link of proc(5) leads to no more in its folder?
+fn is_gone(link: &Path) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    std::fs::read_link(link).is_ok_and(|target| target.as_os_str().as_bytes().ends_with(b" (deleted)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn a_program_that_was_replaced_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (folder.path().join("program"), folder.path().join("new"));
+        for path in [&old, &new] {
+            std::fs::copy("/bin/sleep", path).unwrap();
+        }
+        let mut child = std::process::Command::new(&old).arg("60").spawn().unwrap();
+        let link = PathBuf::from(format!("/proc/{}/exe", child.id()));
+        let before = is_gone(&link);
+        // As dpkg does it.
+        std::fs::rename(&new, &old).unwrap();
+        let after = is_gone(&link);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!((before, after), (false, true));
     }
 }
