@@ -44,7 +44,7 @@ pub fn load_site(root: &Sysroot) -> Result<Site> {
     match nix::unistd::access(&path, nix::unistd::AccessFlags::R_OK) {
         Err(Errno::ENOENT) => {
             return Err(Class::BadInput.error(format!(
-                "{SITE} is missing, which the installation writes: copy it from another node (mode 0600), then `cias run` goes on"
+                "{SITE} is missing, which the installation writes: copy it from another node (mode 0600), then `cias run` goes on; where Proxmox VE was installed by hand, run `cias setup`"
             )));
         }
         Err(Errno::EACCES) => {
