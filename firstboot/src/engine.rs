@@ -70,12 +70,15 @@ fn resumed(
     boot: Option<&str>,
     journal: &journal::State,
 ) -> Option<Resumed> {
-    let known = journal.stage(stage).filter(|known| !known.progress.is_done())?;
+    // Whoever only waited goes on as if nothing had been.
+    let known = journal
+        .stage(stage)
+        .filter(|known| !known.progress.is_done() && known.progress != Progress::Waiting)?;
     let is_done = |name: &str| known.steps.iter().any(|step| step.name == name && step.progress.is_done());
     known.steps.iter().find(|step| step.progress != Progress::Pending)?;
     let next = steps.iter().position(|step| !is_done(step.name()))?;
     let cause = match (known.progress, boot, journal.boot.as_deref()) {
-        (Progress::Failed | Progress::Waiting, ..) => Cause::Failure,
+        (Progress::Failed, ..) => Cause::Failure,
         (_, Some(now), Some(then)) if now != then => Cause::PowerLoss,
         _ => Cause::Interruption,
     };
@@ -203,6 +206,20 @@ mod tests {
         assert!(root.text("log").unwrap().contains("identity: resumed at step 3 of 4 after a failure"));
         let stage = journal::read(&root).unwrap().unwrap().stage("identity").unwrap().clone();
         assert_eq!((stage.progress, stage.reason), (Progress::Warning, None));
+    }
+
+    #[test]
+    fn a_stage_that_only_waited_is_not_resumed() {
+        let applied = RefCell::new(Vec::new());
+        let steps: Vec<Box<dyn Step + '_>> = vec![Box::new(Touch { name: "a", applied: &applied })];
+        for (progress, is_resumed) in [(Progress::Failed, true), (Progress::Waiting, false)] {
+            let mut state = journal::State::default();
+            let stage = state.stage_mut("identity");
+            stage.progress = progress;
+            stage.steps =
+                vec![journal::Step { name: "a".into(), progress: Progress::Working, warnings: vec![] }];
+            assert_eq!(resumed("identity", &steps, None, &state).is_some(), is_resumed, "{progress:?}");
+        }
     }
 
     #[test]
