@@ -213,12 +213,12 @@ mod tests {
         let applied = RefCell::new(Vec::new());
         let steps: Vec<Box<dyn Step + '_>> = vec![Box::new(Touch { name: "a", applied: &applied })];
         for (progress, is_resumed) in [(Progress::Failed, true), (Progress::Waiting, false)] {
-            let mut state = journal::State::default();
-            let stage = state.stage_mut("identity");
-            stage.progress = progress;
-            stage.steps =
+            let mut journal = journal::State::default();
+            let known = journal.stage_mut("identity");
+            known.progress = progress;
+            known.steps =
                 vec![journal::Step { name: "a".into(), progress: Progress::Working, warnings: vec![] }];
-            assert_eq!(resumed("identity", &steps, None, &state).is_some(), is_resumed, "{progress:?}");
+            assert_eq!(resumed("identity", &steps, None, &journal).is_some(), is_resumed, "{progress:?}");
         }
     }
 
