@@ -41,6 +41,12 @@ pub struct Master {
 
 /// May this process run an sshd for root?
 pub fn allowed() -> bool {
+    if std::env::var_os("CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUNNER").is_some() {
+        eprintln!(
+            "skipped: OpenSSH of Debian 12 does not live under the filter of ci/old-target (docs/target.md)"
+        );
+        return false;
+    }
     let allowed = nix::unistd::geteuid().is_root();
     if !allowed {
         eprintln!("skipped: an sshd that lets root in needs root");
