@@ -20,10 +20,11 @@ const SEED: &str = "CIAS_LAB_SEED";
 const ROUNDS: u32 = 2;
 
 /// What a node looks like when it is done, but for random numbers: names, network, which disk is mounted where. `look` is the
-/// empty folder at which a half-made file system was mounted for a look.
+/// empty folder at which a half-made file system was mounted for a look. The stand-in of pve-cluster does not sync the names that it was started under,
+/// so a cut may leave zeroes in place of one.
 const STATE: &str = "cd /etc; md5sum hostname hosts network/interfaces udev/rules.d/70-persistent-net.rules resolv.conf mailname postfix/main.cf; \
     sed 's/UUID=[^ ]*/UUID/' fstab; mount | grep ' on /data/' | sort; blkid -s TYPE -s LABEL /dev/vd[a-z] | sort; ls -A /data/*; ls -I look /var/lib/cias; \
-    sort -u /var/lib/pve-cluster/started-as; cat /sys/class/net/bond0/bonding/slaves; ls /sys/class/net/vmbr0/brif";
+    tr -d '\\0' </var/lib/pve-cluster/started-as | sort -u; cat /sys/class/net/bond0/bonding/slaves; ls /sys/class/net/vmbr0/brif";
 
 /// A stage, as its lines on the console show it.
 struct Stage {
