@@ -158,7 +158,7 @@ pub fn lock(path: &Path, busy: impl FnOnce() -> String) -> Result<Flock<File>> {
     })
 }
 
-/// As [`lock()`], but waits for the other process; for locks that are held only while one file is written.
+/// As [`lock()`], but waits for the other process; for locks that are held only while a file or a few are written.
 pub fn lock_in_turn(path: &Path) -> Result<Flock<File>> {
     flock(path, FlockArg::LockExclusive)
 }

@@ -1,8 +1,6 @@
 //! The ledger on the cluster's file system: one file for each row of addresses, so that all of them stay below its limit of
 //! 128 KiB a file (docs/facts.md 15).
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context, Result};
 
 use super::{FOLDER, members};
@@ -47,26 +45,11 @@ fn write(root: &Sysroot, before: &Ledger, after: &Ledger) -> Result<()> {
 /// Whoever changes the ledger on this node holds the lock on this file. Other nodes do not change it: they are not the Master.
 const LOCK: &str = "/run/cias/ledger.lock";
 
-/// How long another change may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How often to try for the lock.
-const TRY: Duration = Duration::from_millis(20);
-
 /// Reads the ledger, changes it and writes what changed, while no other process of this node does. Nothing is written if
 /// `change` fails. When this returns, the cluster has it.
 pub fn change<T>(root: &Sysroot, change: impl FnOnce(&mut Ledger) -> Result<T>) -> Result<T> {
     files::make_folder(&root.path(published::FOLDER), 0o755)?;
-    let end = Instant::now() + PATIENCE;
-    let _lock = loop {
-        let busy = || format!("another process holds {LOCK} and changes the ledger: try again");
-        match files::lock(&root.path(LOCK), busy) {
-            Err(error) if Class::of(&error) == Class::TryLater && Instant::now() < end => {
-                std::thread::sleep(TRY);
-            }
-            result => break result?,
-        }
-    };
+    let _turn = files::lock_in_turn(&root.path(LOCK))?;
     let before = read(root)?;
     let mut after = before.clone();
     let value = change(&mut after)?;
