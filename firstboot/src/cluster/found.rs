@@ -39,7 +39,7 @@ impl Found {
             system.log.note(&format!("{AUTHKEY} is left over and renamed to {AUTHKEY}.before"));
             files::rename(&authkey, &system.root.path(&format!("{AUTHKEY}.before")))?;
         }
-        let complaint = pvecm(system.runner, &["create", &self.name], CREATE)?;
+        let complaint = pvecm(system.runner, &["create", &self.name], |call| call.limit(CREATE))?;
         self.confirm(system, &complaint)
     }
 
@@ -52,7 +52,7 @@ impl Found {
         let complaint = bring::service(system, &["cman", "start"])?;
         self.confirm(system, &complaint)?;
         // Certificates and keys that it did not come to.
-        pvecm(system.runner, &["updatecerts"], CREATE).map(drop)
+        pvecm(system.runner, &["updatecerts"], |call| call.limit(CREATE)).map(drop)
     }
 
     fn confirm(&self, system: &System, complaint: &str) -> Result<()> {
@@ -96,10 +96,10 @@ impl Step for Found {
 }
 
 /// Runs `pvecm`, which must neither find a terminal to ask at nor lie in the cluster's file system, and returns its complaint. How it
-/// ended proves nothing (docs/facts.md 16), but that we are asked to stop ends this, too.
-pub fn pvecm(runner: &dyn Runner, words: &[&str], limit: Duration) -> Result<String> {
-    let call = Call::new("pvecm").args(words.iter().copied()).env("HOME", "/root").inside("/").limit(limit);
-    match runner.outcome(&call) {
+/// ended proves nothing (docs/facts.md 16), but that we are asked to stop ends this, too. `limit` says how long it may run.
+pub fn pvecm(runner: &dyn Runner, words: &[&str], limit: impl FnOnce(Call) -> Call) -> Result<String> {
+    let call = Call::new("pvecm").args(words.iter().copied()).env("HOME", "/root").inside("/");
+    match runner.outcome(&limit(call)) {
         Ok(output) => Ok(output.failure()),
         Err(error) if Class::of(&error) == Class::Interrupted => Err(error),
         Err(error) => Ok(format!("{error:#}")),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use nix::unistd::Pid;
 
-use super::host::{Event, code, gather, interrupted, kill, text};
+use super::host::{Event, code, gather, hear_stops, kill, text};
 use super::{Call, Output, Stop};
 
 /// How long a command may take to end once nobody speaks with it any more.
@@ -23,17 +23,19 @@ type End = Box<dyn FnOnce() -> Result<Output> + Send>;
 pub struct Conversation {
     input: Option<Box<dyn Write + Send>>,
     output: Box<dyn BufRead + Send>,
+    gone: Stop,
     end: Option<End>,
 }
 
 impl Conversation {
-    /// With a command whose input and output are these; `end` ends it.
+    /// With a command whose input and output are these; `gone` is asked for when it has ended, and `end` ends it.
     pub(super) fn new(
         input: impl Write + Send + 'static,
         output: impl BufRead + Send + 'static,
+        gone: Stop,
         end: impl FnOnce() -> Result<Output> + Send + 'static,
     ) -> Self {
-        Self { input: Some(Box::new(input)), output: Box::new(output), end: Some(Box::new(end)) }
+        Self { input: Some(Box::new(input)), output: Box::new(output), gone, end: Some(Box::new(end)) }
     }
 
     /// Where it is told something.
@@ -46,6 +48,11 @@ impl Conversation {
     /// Where it is heard.
     pub fn output(&mut self) -> impl BufRead {
         &mut self.output
+    }
+
+    /// Is asked for once the command has ended, for what is to end with it.
+    pub fn gone(&self) -> Stop {
+        self.gone.clone()
     }
 
     /// Ends it and returns its exit code and standard error. An error means that it had to be killed because its limit was over or we
@@ -74,14 +81,18 @@ pub(super) fn hold(mut child: Child, call: &Call, stop: &Stop) -> Result<Convers
     let output = child.stdout.take().context("taking its standard output")?;
     let (report, events) = mpsc::channel();
     let stderr = gather(child.stderr.take(), report.clone());
-    // Nobody listens any more only if it has ended.
-    let stopped = report.clone();
-    stop.when_asked(move || drop(stopped.send(Event::StopAsked)));
+    hear_stops(call, stop, &report);
     let ended = report.clone();
     thread::spawn(move || drop(ended.send(Event::Ended(child.wait()))));
     let (line, limit) = (call.line(), call.limit);
-    let guard = thread::spawn(move || guard(group, &events, limit));
-    Ok(Conversation::new(input, BufReader::new(output), move || {
+    let gone = Stop::default();
+    let tell = gone.clone();
+    let guard = thread::spawn(move || {
+        let code = guard(group, &events, limit);
+        tell.ask();
+        code
+    });
+    Ok(Conversation::new(input, BufReader::new(output), gone, move || {
         drop(report.send(Event::EndAsked));
         let code = guard.join().map_err(|_| anyhow::anyhow!("the thread beside it panicked"));
         let code = code.flatten().with_context(|| format!("running `{line}`"))?;
@@ -107,9 +118,9 @@ fn guard(group: Pid, events: &mpsc::Receiver<Event>, limit: Duration) -> Result<
                 is_over = true;
                 end = end.min(Instant::now() + GRACE);
             }
-            Ok(Event::StopAsked) => {
+            Ok(Event::Stop(why)) => {
                 kill(group, events);
-                return Err(interrupted());
+                return Err(why);
             }
             Err(_) => {
                 kill(group, events);

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Call, Conversation, Output, Runner, table};
+use super::host::needless;
+use super::{Call, Conversation, Output, Runner, Stop, table};
 use crate::outcome::Class;
 
 type Deed = Box<dyn Fn() + Send + Sync>;
@@ -23,6 +24,7 @@ pub(crate) struct Fake {
     lines: Mutex<Vec<String>>,
     rested: Mutex<Duration>,
     cut: Option<usize>,
+    hangs: Option<String>,
 }
 
 impl Fake {
@@ -53,6 +55,12 @@ impl Fake {
     /// The power goes before (even) or after (odd) a call: at 0 before the first one. From then on nothing runs.
     pub(crate) fn cut_at(mut self, point: usize) -> Self {
         self.cut = Some(point);
+        self
+    }
+
+    /// The call whose line begins with `line` goes on until what it belongs to has ended.
+    pub(crate) fn hangs(mut self, line: &str) -> Self {
+        self.hangs = Some(line.into());
         self
     }
 
@@ -101,16 +109,28 @@ impl Fake {
 
 impl Runner for Fake {
     fn outcome(&self, call: &Call) -> Result<Output> {
-        Ok(self.answer(&self.record(call)?))
+        let line = self.record(call)?;
+        if self.hangs.as_ref().is_some_and(|hangs| line.starts_with(hangs)) {
+            let (gone, why) = call.until.clone().unwrap_or_default();
+            assert!(gone.rest(Duration::from_secs(30)), "`{line}` hangs for ever");
+            return Err(needless(why));
+        }
+        Ok(self.answer(&line))
     }
 
     fn converse(&self, call: &Call) -> Result<Conversation> {
         let line = self.record(call)?;
         let (ours, theirs) = UnixStream::pair()?;
         let speaker = self.speaker.clone();
-        let speaking = std::thread::spawn(move || speaker.map(|speak| speak(theirs)));
+        let gone = Stop::default();
+        let tell = gone.clone();
+        let speaking = std::thread::spawn(move || {
+            let said = speaker.map(|speak| speak(theirs));
+            tell.ask();
+            said
+        });
         let (output, answer) = (BufReader::new(ours.try_clone()?), self.answer(&line));
-        Ok(Conversation::new(ours.try_clone()?, output, move || {
+        Ok(Conversation::new(ours.try_clone()?, output, gone, move || {
             ours.shutdown(std::net::Shutdown::Both)?;
             speaking.join().map_err(|_| anyhow::anyhow!("the other side panicked"))?;
             Ok(answer)

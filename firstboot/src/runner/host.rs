@@ -102,8 +102,13 @@ impl Runner for Host<'_> {
 }
 
 /// What a command says that was ended because we are asked to stop.
-pub(super) fn interrupted() -> anyhow::Error {
+fn interrupted() -> anyhow::Error {
     Class::Interrupted.error("it was interrupted")
+}
+
+/// What a command says that was ended by [`Call::until`].
+pub(super) fn needless(why: &str) -> anyhow::Error {
+    anyhow::anyhow!("it was killed, because {why}")
 }
 
 fn execute(call: &Call, rows: Option<&[Row]>, stop: &Stop) -> Result<Output> {
@@ -143,7 +148,8 @@ fn not_started(call: &Call, rows: Option<&[Row]>, error: &std::io::Error) -> any
 pub(super) enum Event {
     Ended(std::io::Result<ExitStatus>),
     StreamClosed,
-    StopAsked,
+    /// It is to end, for this reason.
+    Stop(anyhow::Error),
     /// A conversation is over for us.
     EndAsked,
 }
@@ -159,9 +165,7 @@ fn collect(mut child: Child, call: &Call, stop: &Stop) -> Result<Output> {
     }
     let stdout = gather(child.stdout.take(), report.clone());
     let stderr = gather(child.stderr.take(), report.clone());
-    // Nobody listens any more only if this call has ended or has already given up on the command.
-    let stopped = report.clone();
-    stop.when_asked(move || drop(stopped.send(Event::StopAsked)));
+    hear_stops(call, stop, &report);
     thread::spawn(move || drop(report.send(Event::Ended(child.wait()))));
 
     let end = Instant::now() + call.limit;
@@ -170,9 +174,9 @@ fn collect(mut child: Child, call: &Call, stop: &Stop) -> Result<Output> {
         match events.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(Event::Ended(ended)) => status = Some(ended?),
             Ok(Event::StreamClosed) => open -= 1,
-            Ok(Event::StopAsked) => {
+            Ok(Event::Stop(why)) => {
                 kill(group, &events);
-                return Err(interrupted());
+                return Err(why);
             }
             Ok(Event::EndAsked) => {}
             Err(_) => {
@@ -185,6 +189,19 @@ fn collect(mut child: Child, call: &Call, stop: &Stop) -> Result<Output> {
         open -= 1;
     }
     Ok(Output { code: status.map_or(-1, code), stdout: text(&stdout), stderr: text(&stderr) })
+}
+
+/// Has it reported when a command is to end before its time.
+pub(super) fn hear_stops(call: &Call, stop: &Stop, report: &mpsc::Sender<Event>) {
+    // Nobody listens any more only if the call has ended or has already given up on the command.
+    let hear = |stop: &Stop, why: anyhow::Error| {
+        let report = report.clone();
+        stop.when_asked(move || drop(report.send(Event::Stop(why))));
+    };
+    hear(stop, interrupted());
+    if let Some((gone, why)) = &call.until {
+        hear(gone, needless(why));
+    }
 }
 
 /// The exit code as a shell has it.
@@ -291,6 +308,24 @@ mod tests {
             thread::yield_now();
         }
         assert_eq!(Class::of(&host.outcome(&Call::new("true")).unwrap_err()), Class::Interrupted);
+    }
+
+    #[test]
+    fn a_command_ends_with_the_conversation_that_it_belongs_to() {
+        let host = Host::unchecked(|_| ());
+        let conversation = host.converse(&Call::new("sh").args(["-c", "read word; exit 3"])).unwrap();
+        let call = Call::new("sleep").arg("60").until(conversation.gone(), "nobody listens");
+        thread::scope(|scope| {
+            let running = scope.spawn(|| host.outcome(&call).unwrap_err());
+            assert_eq!(conversation.end().unwrap().code, 3);
+            let error = running.join().unwrap();
+            assert_eq!(Class::of(&error), Class::Failed);
+            assert!(
+                format!("{error:#}").contains("`sleep 60`: it was killed, because nobody listens"),
+                "{error:#}"
+            );
+        });
+        assert!(host.outcome(&call).is_err());
     }
 
     #[test]

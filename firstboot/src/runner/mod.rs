@@ -32,6 +32,7 @@ pub struct Call {
     limit: Duration,
     env: Vec<(String, OsString)>,
     folder: Option<&'static str>,
+    until: Option<(Stop, &'static str)>,
 }
 
 impl Call {
@@ -44,6 +45,7 @@ impl Call {
             limit: DEFAULT_LIMIT,
             env: Vec::new(),
             folder: None,
+            until: None,
         }
     }
 
@@ -93,6 +95,13 @@ impl Call {
     #[must_use]
     pub fn inside(mut self, folder: &'static str) -> Self {
         self.folder = Some(folder);
+        self
+    }
+
+    /// Kills the command and its children once `gone` is asked for, and has its error say `why`.
+    #[must_use]
+    pub fn until(mut self, gone: Stop, why: &'static str) -> Self {
+        self.until = Some((gone, why));
         self
     }
 

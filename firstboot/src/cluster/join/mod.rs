@@ -22,6 +22,7 @@ use crate::facts::Facts;
 use crate::files;
 use crate::hello::MachineId;
 use crate::outcome::Class;
+use crate::runner::{Call, Stop};
 use crate::site::{Place, Site};
 use crate::status::MEANWHILE;
 use crate::step::{Finding, Step};
@@ -81,7 +82,7 @@ impl Join {
         files::remove(&meanwhile)?;
         let (mut session, welcome) = asked?;
         system.log.say(&format!("the Master {} lets this node in", welcome.master));
-        if let Err(error) = self.enter(system, &welcome) {
+        if let Err(error) = self.enter(system, &welcome, session.gone()) {
             if Class::of(&error) != Class::Interrupted {
                 // A session that is gone has told the Master as much.
                 let _ = session.tell(&FromNode::Failed(format!("{error:#}")));
@@ -94,8 +95,8 @@ impl Join {
         Ok(())
     }
 
-    /// What is done between the Master's welcome and the membership.
-    fn enter(&self, system: &System, welcome: &Welcome) -> Result<()> {
+    /// What is done between the Master's welcome and the membership, as long as the session is not `gone`.
+    fn enter(&self, system: &System, welcome: &Welcome, gone: Stop) -> Result<()> {
         if welcome.cluster != self.cluster() {
             return Err(Class::Refused.error(format!(
                 "the Master {} has the cluster {:?}, wanted {:?} (site.cluster_name): one ISO makes one site",
@@ -115,7 +116,9 @@ impl Join {
         if authkey.exists() {
             files::rename(&authkey, &system.root.path(&format!("{AUTHKEY}.before")))?;
         }
-        let complaint = pvecm(system.runner, &["add", &welcome.address.to_string()], ADD)?;
+        // A Master that is gone lets the copying hang, and one that is back has taken this node back.
+        let limit = |call: Call| call.limit(ADD).until(gone, "the session with the Master ended");
+        let complaint = pvecm(system.runner, &["add", &welcome.address.to_string()], limit)?;
         let others = [welcome.master.as_str()];
         // What left nothing behind is not waited for: meanwhile others wait to join.
         let limit = if rollback::is_needed(&system.root) { bring::SEEN } else { Duration::ZERO };

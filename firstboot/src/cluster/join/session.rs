@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::enrol::protocol::{self, Ask, FromMaster, FromNode, Welcome};
 use crate::files;
 use crate::outcome::Class;
-use crate::runner::{Call, Conversation};
+use crate::runner::{Call, Conversation, Stop};
 use crate::site::Site;
 use crate::system::System;
 
@@ -91,6 +91,11 @@ impl Session {
                 None => return Err(self.ended()),
             }
         }
+    }
+
+    /// Is asked for once the session has ended.
+    pub fn gone(&self) -> Stop {
+        self.conversation.gone()
     }
 
     /// Tells the Master something.

@@ -142,6 +142,26 @@ fn what_does_not_become_a_member_is_rolled_back_and_joins_the_next_time() {
 }
 
 #[test]
+fn a_join_ends_with_its_session_and_is_tried_again() {
+    let node = Node::new();
+    node.world.has_others.store(false, Ordering::SeqCst);
+    // The Master's power goes after its welcome.
+    let dying = |mut stream: UnixStream| {
+        hear::<FromNode>(&mut BufReader::new(stream.try_clone().unwrap())).unwrap();
+        tell(&mut stream, &welcome("DLLL-CIAS")).unwrap();
+        stream.shutdown(std::net::Shutdown::Both).unwrap();
+    };
+    let error =
+        node.run(step(&node).as_ref(), &node.commands().speaks(dying).hangs("pvecm add")).unwrap_err();
+    assert_eq!(Class::of(&error), Class::TryLater);
+    assert!(error.to_string().contains("killed, because the session with the Master ended"), "{error:#}");
+    assert_eq!(stand::stand(&Seen::look(&node.root()), "DLLL-CIAS"), Stand::Alone);
+    node.world.has_others.store(true, Ordering::SeqCst);
+    node.run(step(&node).as_ref(), &kind(&node)).unwrap();
+    node.is_member("the next time");
+}
+
+#[test]
 fn a_half_joined_node_goes_back_only_when_the_master_lets_it_in_anew() {
     let node = Node::new();
     let half = || stand::stand(&Seen::look(&node.root()), "DLLL-CIAS");
