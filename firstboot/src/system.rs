@@ -11,22 +11,37 @@ use crate::runner::Runner;
 
 /// The tree that absolute paths are looked up in: `/` on a node, a fixture in a test.
 #[derive(Clone, Debug)]
-pub struct Sysroot(PathBuf);
+pub struct Sysroot {
+    base: PathBuf,
+    /// A folder below which nothing is seen.
+    hidden: Option<&'static str>,
+}
 
 impl Sysroot {
     /// The tree below `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self(root.into())
+        Self { base: root.into(), hidden: None }
+    }
+
+    /// The same tree, but nothing below the folder `hidden` is there, as when its file system does not answer.
+    #[must_use]
+    pub fn without(&self, hidden: &'static str) -> Self {
+        Self { hidden: Some(hidden), ..self.clone() }
     }
 
     /// Is this the machine's own tree?
     pub fn is_machine(&self) -> bool {
-        self.0 == Path::new("/")
+        self.base == Path::new("/")
     }
 
     /// The place of `absolute` (as `/etc/hosts`) in this tree.
     pub fn path(&self, absolute: &str) -> PathBuf {
-        self.0.join(absolute.trim_start_matches('/'))
+        let base = match self.hidden {
+            // Below what is no folder there is nothing.
+            Some(hidden) if Path::new(absolute).starts_with(hidden) => self.base.join("dev/null"),
+            _ => self.base.clone(),
+        };
+        base.join(absolute.trim_start_matches('/'))
     }
 
     /// The trimmed text of a file; nothing if it is not there or cannot be read, as sysfs attributes of a NIC that is
@@ -83,5 +98,19 @@ impl crate::tree::Tree {
     /// The tree as a step sees it.
     pub(crate) fn root(&self) -> Sysroot {
         Sysroot::new(self.path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tree::Tree;
+
+    #[test]
+    fn a_hidden_folder_has_nothing_in_it() {
+        let tree = Tree::from_text("/etc/pve/.members = x\n/etc/pve-manager = y\n");
+        let (whole, part) = (tree.root(), tree.root().without("/etc/pve"));
+        assert_eq!(whole.attribute("/etc/pve/.members").as_deref(), Some("x"));
+        assert!(!part.has("/etc/pve/.members") && !part.has("/etc/pve") && part.names("/etc/pve").is_empty());
+        assert_eq!(part.attribute("/etc/pve-manager").as_deref(), Some("y"));
     }
 }

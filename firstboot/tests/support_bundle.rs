@@ -204,3 +204,15 @@ fn what_is_missing_is_listed_and_no_error() {
     assert_eq!(reason("files/etc/hosts"), "");
     node.wants(5, &out);
 }
+
+#[test]
+fn a_cluster_file_system_that_hangs_is_left_out_and_listed() {
+    let node = Node::new("fresh-node", MORE);
+    std::fs::create_dir_all(node.path("etc/pve")).unwrap();
+    // Whoever reads it waits for ever.
+    nix::unistd::mkfifo(&node.path("etc/pve/.members"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let bundle = node.path("b.tar.gz");
+    node.wants(0, &["support", "--out", bundle.to_str().unwrap()]);
+    let manifest = String::from_utf8(entries(&bundle)["manifest.json"].clone()).unwrap();
+    assert!(manifest.contains("/etc/pve does not answer and is left out"), "{manifest}");
+}

@@ -38,6 +38,7 @@ pub const TABLE: &[Row] = &[
         values: &[],
         source: "UL disk-utils/blockdev.c, read",
     },
+    Row { program: "cat", package: "coreutils", version: "8.13", options: &[], values: &[], source: "POSIX" },
     Row {
         program: "cias-firstboot",
         package: "cias-firstboot",

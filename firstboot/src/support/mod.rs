@@ -7,7 +7,7 @@ mod secrets;
 mod sources;
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::facts::report::Report;
 use crate::log::Log;
 use crate::outcome::Class;
-use crate::runner::Host;
+use crate::runner::{Call, Host, Runner};
 use crate::status::Status;
 use crate::system::Sysroot;
 use crate::{files, plan};
@@ -23,6 +23,13 @@ use crate::{files, plan};
 use bundle::Bundle;
 pub use bundle::Item;
 use filter::Filter;
+
+/// The cluster's file system, and a file that is always there.
+const PVE: &str = "/etc/pve";
+const MEMBERS: &str = "/etc/pve/.members";
+
+/// How long it may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// What `cias support` was asked for.
 #[derive(Clone, Debug)]
@@ -48,12 +55,12 @@ pub struct Written {
 
 /// Writes the bundle; whatever is missing is listed in it and is no error.
 pub fn support(request: &Request) -> Result<Written> {
-    let root = &request.root;
-    if root.is_machine() && !nix::unistd::geteuid().is_root() {
+    if request.root.is_machine() && !nix::unistd::geteuid().is_root() {
         return Err(Class::Failed.error(
             "`cias support` reads what only root may read, and was not started by root: use su or sudo",
         ));
     }
+    let (root, silent) = answering(&request.root);
     let name = name(root.attribute("/proc/sys/kernel/hostname").as_deref(), SystemTime::now());
     let path = request.out.clone().unwrap_or_else(|| root.path("/root").join(format!("{name}.tar.gz")));
     if path.symlink_metadata().is_ok() {
@@ -66,11 +73,15 @@ pub fn support(request: &Request) -> Result<Written> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let site = secrets::load(root);
-    let filter = secrets::filter(root, site.as_ref().ok());
+    let site = secrets::load(&root);
+    let filter = secrets::filter(&root, site.as_ref().ok());
     let mut manifest = Vec::new();
     files::write_by(&path, 0o600, |out| {
-        manifest = gather(root, site, &filter, Bundle::new(out, beside, &name, &filter)?)?;
+        let mut bundle = Bundle::new(out, beside, &name, &filter)?;
+        if let Some(silent) = silent {
+            bundle.text(PVE, Err(silent))?;
+        }
+        manifest = gather(&root, site, &filter, bundle)?;
         Ok(())
     })?;
     let bytes = path.metadata().with_context(|| format!("reading {}", path.display()))?.len();
@@ -78,6 +89,18 @@ pub fn support(request: &Request) -> Result<Written> {
         "cias: {bytes} bytes; look into it before you send it: names, addresses and public keys are in it"
     );
     Ok(Written { schema: 1, path, size: bytes, manifest })
+}
+
+/// The tree without the cluster's file system if that does not answer, and what became of it: a bundle is most needed on a node that
+/// hangs.
+fn answering(root: &Sysroot) -> (Sysroot, Option<anyhow::Error>) {
+    let call = Call::new("/bin/cat").arg(root.path(MEMBERS).display().to_string()).limit(ANSWER);
+    match Host::new(|_| ()).outcome(&call) {
+        Ok(_) => (root.clone(), None),
+        Err(error) => {
+            (root.without(PVE), Some(error.context(format!("{PVE} does not answer and is left out"))))
+        }
+    }
 }
 
 fn gather(
