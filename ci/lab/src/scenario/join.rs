@@ -117,7 +117,7 @@ pub fn rejoin(lab: &Lab) -> Result<()> {
     guests.insert(index, fleet.boot(index)?);
     phases.note("installed again");
     // Before that the others still take it for the one that they know.
-    guests[index].wait_for("10.254.1.2): pending", BOOT)?;
+    guests[index].wait_for("10.254.1.2): done", BOOT)?;
     formed::joined(&fleet, &mut guests, &NODES, &mut phases)?;
     formed::whole(&fleet, &NODES)?;
     once(&fleet)?;

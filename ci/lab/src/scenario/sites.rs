@@ -15,6 +15,12 @@ const OTHER: (&str, &str) = ("10.253.0.1", "OTHER");
 
 /// Two sites with keys and pools of their own form two clusters; with the same pools the second founder stops with a sentence.
 pub fn two_sites(lab: &Lab) -> Result<()> {
+    apart(lab)?;
+    equal(lab)
+}
+
+/// Two sites that share nothing but the wire.
+fn apart(lab: &Lab) -> Result<()> {
     let apart = |site: &mut DocumentMut| {
         site["site"]["cluster_name"] = value(OTHER.1);
         site["network"]["founder"] = value(OTHER.0);
@@ -22,17 +28,20 @@ pub fn two_sites(lab: &Lab) -> Result<()> {
     };
     let mut fleet = Fleet::new(lab, "two-sites", &Mould::unpinned(lab)?, 1)?;
     fleet.add(&other_site(lab, "other-site", apart)?)?;
-    {
-        let mut guests = fleet.start(0..2)?;
-        for (address, name) in [(NODES[0], CLUSTER), OTHER] {
-            guest::all(&mut guests, &format!("quorum of {name}"), BOOT, |_| {
-                let members = formed::members(&fleet, address)?;
-                Ok(members.is_some_and(|members| members.is_quorate_in(name)).then_some(()))
-            })?;
-            let members = formed::members(&fleet, address)?.context("asking a founder")?;
-            ensure!(members.nodes.len() == 1, "{address}: found {members:?}, wanted itself alone");
-        }
+    let mut guests = fleet.start(0..2)?;
+    for (address, name) in [(NODES[0], CLUSTER), OTHER] {
+        guest::all(&mut guests, &format!("quorum of {name}"), BOOT, |_| {
+            let members = formed::members(&fleet, address)?;
+            Ok(members.is_some_and(|members| members.is_quorate_in(name)).then_some(()))
+        })?;
+        let members = formed::members(&fleet, address)?.context("asking a founder")?;
+        ensure!(members.nodes.len() == 1, "{address}: found {members:?}, wanted itself alone");
     }
+    Ok(())
+}
+
+/// Two sites that use the same addresses.
+fn equal(lab: &Lab) -> Result<()> {
     let mut fleet = formed::founder(lab, "two-sites-equal")?;
     fleet.add(&other_site(lab, "equal-site", |_| ())?)?;
     let mut guests = fleet.start(0..2)?;
