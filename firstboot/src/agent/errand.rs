@@ -3,6 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::thread::JoinHandle;
 
 use super::arrive::{Ended, arrive, leave};
 use super::clock;
@@ -26,19 +27,17 @@ pub enum Task {
 pub struct Errand {
     ended: Receiver<Ended>,
     stop: Stop,
+    thread: JoinHandle<()>,
 }
 
 impl Errand {
-    /// Starts it. `wake` gets a byte when it has ended.
-    pub fn start(task: Task, root: &Sysroot, log: &Arc<Log>, mut wake: UnixStream) -> Self {
-        let (tell, ended) = channel();
-        let stop = Stop::default();
-        let (log, root, asked) = (log.clone(), root.clone(), stop.clone());
-        std::thread::spawn(move || {
-            let host = Host::new(|line| log.note(line)).stopped_by(&asked);
-            // Nobody listens any more only if the agent ends.
+    /// Starts it once the one `before` has ended, which is stopped. `wake` gets a byte when it has ended.
+    pub fn start(task: Task, before: Option<Self>, root: &Sysroot, log: &Arc<Log>, wake: UnixStream) -> Self {
+        let (log, root) = (log.clone(), root.clone());
+        Self::begin(before, wake, move |asked| {
+            let host = Host::new(|line| log.note(line)).stopped_by(asked);
             let system = System { root, runner: &host, log: &log };
-            let ended = match task {
+            match task {
                 Task::Arrive { stepped } => {
                     if stepped {
                         clock::keep(&system);
@@ -46,11 +45,29 @@ impl Errand {
                     arrive(&system)
                 }
                 Task::Leave => leave(&system),
-            };
-            let _ = tell.send(ended);
+            }
+        })
+    }
+
+    fn begin(
+        before: Option<Self>,
+        mut wake: UnixStream,
+        deed: impl FnOnce(&Stop) -> Ended + Send + 'static,
+    ) -> Self {
+        let (tell, ended) = channel();
+        let stop = Stop::default();
+        let asked = stop.clone();
+        let thread = std::thread::spawn(move || {
+            if let Some(before) = before {
+                before.stop();
+                // One that panicked has ended, too.
+                let _ = before.thread.join();
+            }
+            // Nobody listens any more only if the agent ends.
+            let _ = tell.send(deed(&asked));
             let _ = std::io::Write::write_all(&mut wake, b"x");
         });
-        Self { ended, stop }
+        Self { ended, stop, thread }
     }
 
     /// Ends it before its time.
@@ -65,5 +82,39 @@ impl Errand {
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => Some(Ended::Failed("it ended without a word".to_owned())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_follows_begins_when_what_was_before_has_ended() {
+        let (wake, _other) = UnixStream::pair().unwrap();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let say = |what: &'static str| {
+            let said = said.clone();
+            move || said.lock().unwrap().push(what)
+        };
+        let end = say("the first ends");
+        let first = Errand::begin(None, wake.try_clone().unwrap(), move |stop| {
+            assert!(stop.rest(Duration::from_mins(1)), "nobody stopped it");
+            // Whoever does not wait for it is faster.
+            std::thread::sleep(Duration::from_millis(50));
+            end();
+            Ended::Failed("stopped".to_owned())
+        });
+        let begin = say("the second begins");
+        let second = Errand::begin(Some(first), wake, move |_| {
+            begin();
+            Ended::Left
+        });
+        second.thread.join().unwrap();
+        assert_eq!(*said.lock().unwrap(), ["the first ends", "the second begins"]);
+        assert!(matches!(second.ended.recv(), Ok(Ended::Left)));
     }
 }

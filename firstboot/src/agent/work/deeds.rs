@@ -131,7 +131,8 @@ impl Agent<'_> {
 
     fn start_errand(&mut self, task: Task) -> Result<()> {
         let wake = self.wake.try_clone().context("copying a socket")?;
-        self.errand = Some(Errand::start(task, self.root, &self.log, wake));
+        let before = self.errand.take();
+        self.errand = Some(Errand::start(task, before, self.root, &self.log, wake));
         Ok(())
     }
 
