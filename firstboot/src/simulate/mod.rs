@@ -98,6 +98,12 @@ mod tests {
     }
 
     #[test]
+    fn a_site_where_all_have_failed_for_good_has_settled_though_somebody_sends_old_frames() {
+        let report = simulate(&Request { seed: 2274, ..request(1, None, None) }, |_| ()).unwrap();
+        assert!(report.counter_example.is_none(), "{}", report.show());
+    }
+
+    #[test]
     fn a_run_is_its_seed() {
         let plan = Plan::draw(7, None, None);
         let (a, b) = (world::run(&plan, true), world::run(&plan, true));

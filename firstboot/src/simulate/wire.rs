@@ -28,6 +28,8 @@ pub(super) enum Event {
     Again { frame: Rc<Frame>, node: usize, sender: Option<usize> },
     /// Somebody sends an old frame.
     Replay,
+    /// The last thing of the plan is over: it may be that nobody lives whom anything more could happen to.
+    Calm,
 }
 
 struct Due {

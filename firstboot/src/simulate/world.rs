@@ -109,6 +109,8 @@ impl<'a> World<'a> {
         for (index, crash) in plan.crashes.iter().enumerate() {
             agenda.add(crash.at, Event::Crash(index));
         }
+        // After what comes to pass in that very moment.
+        agenda.add(plan.calm_after() + Duration::from_millis(1), Event::Calm);
         if let Some(pause) = plan.replay {
             agenda.add(pause, Event::Replay);
         }
@@ -183,6 +185,7 @@ impl<'a> World<'a> {
             Event::Portion { frame, sender, portion } => self.arrive(&frame, sender, portion),
             Event::Again { frame, node, sender } => self.deliver(&frame, node, sender),
             Event::Replay => self.replay(),
+            Event::Calm => {}
         }
     }
 
