@@ -91,6 +91,33 @@ Examples:
   cias enrol approve pve-rack-a-1-1")]
     #[command(subcommand)]
     Enrol(Enrol),
+    /// Follow the Master's addresses: they have come to this node
+    ///
+    /// keepalived runs it. If the role address is still here after half a second, what comes from the site's address outside leaves by
+    /// the gateway there from then on. Nothing else moves in this version: only the founder is Master and gets the addresses, and neither the
+    /// metadata server nor the gateway follows them. Needs root.
+    #[command(after_long_help = "\
+Exit codes: 0 done, or the address is not here; 1 a command failed;
+3 /etc/cias/site.toml is missing or wrong; 4 a program is missing.
+
+Examples:
+  cias promote")]
+    Promote,
+    /// Follow the Master's addresses: they have left this node
+    ///
+    /// keepalived runs it. Takes away what `cias promote` added; while the role address is here it refuses. Nothing else is stopped in this
+    /// version. Needs root.
+    #[command(after_long_help = "\
+Exit codes: 0 done, or nothing was there; 1 a command failed;
+3 /etc/cias/site.toml is missing or wrong; 4 a program is missing; 5 the role
+address is still here.
+
+Examples:
+  cias demote")]
+    Demote,
+    /// Say whether this node may have the Master's addresses; keepalived's health script
+    #[command(hide = true)]
+    CheckMaster(CheckMaster),
     /// Show what this machine is
     ///
     /// Prints hardware, network ports and disks, and what the machine lacks to be a Master. Sizes are in MiB and GiB,
@@ -223,6 +250,14 @@ pub struct Agent {
     /// Divide all waits by N (for tests, with --root)
     #[arg(long, hide = true, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub hurry: u32,
+}
+
+/// Options of `check-master`.
+#[derive(Debug, Args)]
+pub struct CheckMaster {
+    /// Look here, however long it takes, instead of in another process
+    #[arg(long, hide = true)]
+    pub look: bool,
 }
 
 /// What `enrol` is to do.
