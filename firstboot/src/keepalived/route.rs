@@ -91,7 +91,7 @@ fn forget(runner: &dyn Runner, source: &str) -> Result<()> {
     runner.run(&ip("rule").args(["del", "from", source, "table", TABLE])).map(drop)
 }
 
-/// The sources of the rules that lead to our table, in lines of `7322:	from 192.168.56.101 lookup 7322`.
+/// The sources of the rules that lead to our table, in lines of `7322: from 192.168.56.101 lookup 7322`.
 fn sources(rules: &str) -> Vec<String> {
     let words = rules.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     words
