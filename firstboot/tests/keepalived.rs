@@ -1,4 +1,5 @@
 //! Two real keepalived with our configurations on one wire: the one whose health script passes gets the Master's addresses, and no other.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set its machine up must stop")]
 
 #[path = "support/node.rs"]
 mod node;
@@ -230,6 +231,9 @@ fn the_addresses_go_to_the_one_that_may_have_them_and_to_nobody_else() {
     master.waits_for("the addresses", Machine::has_addresses);
     master.waits_for("the way out", Machine::has_way);
     assert!(!other.has_an_address(), "{}", other.log());
+
+    assert!(master.cias("status").contains("the Master's address 10.254.0.254 is here"));
+    assert!(other.cias("status").contains("the Master's address 10.254.0.254 is not here"));
 
     // keepalived runs it at each change; a person may, too.
     assert!(master.cias("promote").contains("leaves by 192.168.56.1 exit 0"));

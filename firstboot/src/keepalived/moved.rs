@@ -22,6 +22,9 @@ const LOG: &str = "/var/log/cias/keepalived.log";
 /// One call at a time.
 const LOCK: &str = "/run/cias/moved.lock";
 
+/// The role address, for those who may not read the site file.
+const ADDRESS: &str = "/run/cias/role-address";
+
 /// How long the addresses must have stayed.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 
@@ -56,6 +59,7 @@ pub fn moved(root: &Sysroot, how: Moved) -> Result<()> {
 fn in_turn(system: &System, how: Moved) -> Result<()> {
     let site = node::load_site(&system.root)?;
     let _turn = files::lock_in_turn(&system.root.path(LOCK))?;
+    files::write_if_changed(&system.root.path(ADDRESS), site.network.vip.to_string(), 0o644)?;
     follow(system, &site, how, || has(site.network.vip))
 }
 
@@ -91,6 +95,12 @@ fn follow(system: &System, site: &Site, how: Moved, is_here: impl Fn() -> Result
         }
     }
     Ok(())
+}
+
+/// The Master's role address and whether this node has it now; nothing before keepalived ran.
+pub fn role_address(root: &Sysroot) -> Option<(Ipv4Addr, bool)> {
+    let address = root.attribute(ADDRESS)?.parse().ok()?;
+    Some((address, has(address).ok()?))
 }
 
 /// Has this node the address now?
@@ -139,6 +149,13 @@ mod tests {
         let (result, lines, _) = run(WAN, Moved::Away, &[true, true]);
         assert_eq!(Class::of(&result.unwrap_err()), Class::Refused);
         assert_eq!(lines, [""; 0]);
+    }
+
+    #[test]
+    fn the_role_address_is_known_once_keepalived_ran() {
+        assert_eq!(role_address(&Tree::from_text("").root()), None);
+        let tree = Tree::from_text("/run/cias/role-address = 192.0.2.77\n");
+        assert_eq!(role_address(&tree.root()), Some(([192, 0, 2, 77].into(), false)));
     }
 
     #[test]
