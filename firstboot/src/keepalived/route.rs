@@ -117,9 +117,9 @@ mod tests {
     }
 
     fn rules(sources: &[&str]) -> String {
-        let own: String =
+        let own: Vec<String> =
             sources.iter().map(|source| format!("7322:\tfrom {source} lookup 7322 \n")).collect();
-        own + KERNEL
+        own.concat() + KERNEL
     }
 
     #[test]
