@@ -39,17 +39,6 @@ const SECURITY: &str = "SECURITY VIOLATION - scripts are being executed but scri
 /// Longer than any node waits after the last advert.
 const DOWN_TIMER: Duration = Duration::from_secs(4);
 
-/// Can they be run here?
-fn allowed() -> bool {
-    if std::env::var_os("CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUNNER").is_some() {
-        eprintln!(
-            "skipped: keepalived of Debian 12 is not held to the filter of ci/old-target (docs/target.md)"
-        );
-        return false;
-    }
-    wire::allowed()
-}
-
 /// A node in a folder, with a settled place.
 fn settled(number: u8, role: Role) -> Node {
     let node = Node::new("fresh-node", WAN);
@@ -217,7 +206,7 @@ impl Drop for Machine {
 
 #[test]
 fn the_addresses_go_to_the_one_that_may_have_them_and_to_nobody_else() {
-    if !allowed() {
+    if !wire::allowed() {
         return;
     }
     let mut wire = Wire::new();
@@ -260,7 +249,7 @@ fn the_addresses_go_to_the_one_that_may_have_them_and_to_nobody_else() {
 
 #[test]
 fn a_master_that_loses_quorum_gives_its_addresses_up_and_they_are_not_pulled_back() {
-    if !allowed() {
+    if !wire::allowed() {
         return;
     }
     let mut wire = Wire::new();
@@ -295,7 +284,7 @@ fn a_master_that_loses_quorum_gives_its_addresses_up_and_they_are_not_pulled_bac
 
 #[test]
 fn keepalived_takes_each_file_without_a_complaint() {
-    if !allowed() {
+    if !wire::allowed() {
         return;
     }
     let mut wire = Wire::new();
