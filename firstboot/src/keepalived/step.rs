@@ -75,7 +75,6 @@ enum Deed {
     Disable,
     Start,
     Reload,
-    Restart,
     Stop,
 }
 
@@ -89,7 +88,6 @@ impl Deed {
             Self::Disable => format!("keep {SERVICE} from starting at boot"),
             Self::Start => format!("start {SERVICE}"),
             Self::Reload => format!("have {SERVICE} read its configuration anew"),
-            Self::Restart => format!("restart {SERVICE}"),
             Self::Stop => format!("stop {SERVICE}"),
         }
     }
@@ -132,9 +130,11 @@ impl Seen {
         when(self.at_boot == AtBoot::Held, Deed::Enable);
         let is_old = !is_right || self.is_unread;
         // A reload leaves the addresses where they are. What ran without our file has none.
-        when(!self.runs, Deed::Start);
         when(self.runs && is_old && is_ours, Deed::Reload);
-        when(self.runs && is_old && !is_ours, Deed::Restart);
+        // Its script's `restart` does not wait until it has ended, and then does not start it.
+        let is_foreign = self.runs && is_old && !is_ours;
+        when(is_foreign, Deed::Stop);
+        when(!self.runs || is_foreign, Deed::Start);
         deeds
     }
 }
@@ -187,7 +187,6 @@ impl Keepalived {
             }
             Deed::Start => Self::has_it(system, "start", true),
             Deed::Reload => Self::has_it(system, "reload", true),
-            Deed::Restart => Self::has_it(system, "restart", true),
             Deed::Stop => Self::has_it(system, "stop", false),
         }
     }

@@ -40,7 +40,6 @@ fn commands(tree: &Tree) -> Fake {
     Fake::default()
         .fails("ethtool", 71, "no")
         .does("service keepalived start", with(|root| set_running(root, true)))
-        .does("service keepalived restart", with(|root| set_running(root, true)))
         .does("service keepalived stop", with(|root| set_running(root, false)))
         .does(
             "update-rc.d keepalived disable",
@@ -118,7 +117,7 @@ fn what_somebody_else_configured_is_kept_beside() {
     set_running(&tree.root(), true);
     fs::create_dir_all(tree.root().path("/etc/keepalived")).unwrap();
     fs::write(tree.root().path(FILE), "vrrp_instance X {\n}\n").unwrap();
-    assert_eq!(lines(&tree, SHARED), ["service keepalived restart"]);
+    assert_eq!(lines(&tree, SHARED), ["service keepalived stop", "service keepalived start"]);
     assert_eq!(tree.root().text(BEFORE).unwrap(), "vrrp_instance X {\n}\n");
 }
 
