@@ -9,6 +9,8 @@ use crate::cli::{self, Cli, Command};
 use crate::enrol::policy::Standing;
 use crate::enrol::{manage, serve};
 use crate::facts::report::Report;
+use crate::keepalived::health;
+use crate::keepalived::moved::{self, Moved};
 use crate::log::Log;
 use crate::outcome::Class;
 use crate::runner::Host;
@@ -40,6 +42,10 @@ pub fn dispatch(cli: Cli) -> Result<()> {
             print(output.json, &report, || report.show())
         }
         Command::Enrol(what) => enrol(&root, what),
+        Command::Promote => moved::moved(&root, Moved::Here),
+        Command::Demote => moved::moved(&root, Moved::Away),
+        Command::CheckMaster(given) if given.look => health::look(&root),
+        Command::CheckMaster(_) => health::check(&root),
         Command::Setup(given) => setup::setup(&setup::Request { root, site: given.site, yes: given.yes }),
         Command::Support(given) => {
             let written = support::support(&support::Request { root, out: given.out })?;

@@ -17,6 +17,7 @@ pub mod identity;
 pub mod install;
 pub mod interrupt;
 pub mod journal;
+pub mod keepalived;
 pub mod log;
 pub mod node;
 pub mod notify;

@@ -9,6 +9,7 @@ use crate::facts::disks::Source;
 use crate::facts::{Hardware, minimum, report};
 use crate::identity::conflict::Alone;
 use crate::journal::{Role, State};
+use crate::keepalived::step::Keepalived;
 use crate::site::Site;
 use crate::step::{Finding, Step};
 use crate::system::System;
@@ -20,11 +21,13 @@ pub const STAGE: &str = "provision";
 pub fn steps(site: &Site, state: &State) -> Vec<Box<dyn Step>> {
     let mut steps: Vec<Box<dyn Step>> =
         vec![Box::new(Alone), Box::new(Minimum), Box::new(DataDisks::new(site))];
-    match (state.role, &state.place) {
-        (Some(Role::Founder), Some(place)) => steps.push(Box::new(Found::new(site, place))),
-        (Some(Role::Node), Some(place)) => steps.push(Box::new(Join::new(site, place))),
-        _ => {}
+    let Some(place) = &state.place else { return steps };
+    match state.role {
+        Some(Role::Founder) => steps.push(Box::new(Found::new(site, place))),
+        Some(Role::Node) => steps.push(Box::new(Join::new(site, place))),
+        _ => return steps,
     }
+    steps.push(Box::new(Keepalived::new(site, place)));
     steps
 }
 

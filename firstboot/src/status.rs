@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::agent::published;
 use crate::cluster::roster::{self, Row};
 use crate::journal::{self, Progress, Stage, State};
+use crate::keepalived::moved;
 use crate::system::Sysroot;
 use crate::{identity, provision};
 
@@ -46,6 +47,8 @@ pub struct Status {
     pub way_out: Option<String>,
     /// The stages, as the journal has them.
     pub stages: Vec<Stage>,
+    /// The Master's role address, once keepalived ran.
+    pub role_address: Option<RoleAddress>,
     /// What the agent says; nothing, if it never ran since the boot.
     pub agent: Option<published::Agent>,
     /// All nodes of the cluster, as this node knows them.
@@ -56,6 +59,15 @@ pub struct Status {
 
 /// What a step that is at work waits for meanwhile, in one sentence; the step removes it.
 pub const MEANWHILE: &str = "/run/cias/waits-for";
+
+/// The Master's role address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RoleAddress {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// This node has it now.
+    pub here: bool,
+}
 
 /// All stages together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -110,6 +122,7 @@ impl Status {
             nodes.iter().filter(|row| row.online).map(|row| format!("https://{}:{PAGES}/", row.address));
         Ok(Self {
             agent: published::read(root)?,
+            role_address: moved::role_address(root).map(|(address, here)| RoleAddress { address, here }),
             error: status.error.clone().or(meanwhile),
             pages: pages.collect(),
             nodes,
@@ -146,6 +159,7 @@ impl Status {
             warnings: warnings(journal),
             way_out: way_out(overall),
             stages: journal.stages.clone(),
+            role_address: None,
             agent: None,
             nodes: Vec::new(),
             pages: Vec::new(),
@@ -185,6 +199,10 @@ impl fmt::Display for Status {
         }
         if let Some(way_out) = &self.way_out {
             writeln!(out, "way out: {way_out}")?;
+        }
+        if let Some(RoleAddress { address, here }) = self.role_address {
+            let here = if here { "here" } else { "not here" };
+            writeln!(out, "the Master's address {address} is {here}")?;
         }
         if let Some(agent) = &self.agent {
             write!(out, "{agent}")?;

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
+use cias_firstboot::keepalived::conf;
 use cias_firstboot::site::{DiskFilter, Machine, Place, Site};
 use serde::Serialize;
 
@@ -110,12 +111,14 @@ impl Plan {
         let outside = net.wan_address.zip(net.wan_gateway).map(|(wan, gateway)| {
             format!("outside   {}/{}, gateway {gateway}\n", wan.address, wan.network.prefix)
         });
+        // A site without findings has a key.
+        let vrid = conf::vrid(site).map_or(String::new(), |vrid| format!(", VRRP number {vrid}"));
         let mut text = format!(
             "cluster   {} ({})\n\
              founder   {} at {}, {pinned}\n\
              nodes     {} to {}, room for {}\n\
              names     {} to {}\n\
-             Master    {} (moves with the role)\n\
+             Master    {} (moves with the role){vrid}\n\
              network   {}/{}, gateway {}, bond0 {} below vmbr0\n{}",
             site.site.cluster_name,
             site.site.domain,

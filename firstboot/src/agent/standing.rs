@@ -2,10 +2,8 @@
 
 use anyhow::Result;
 
+use crate::facts::minimum;
 use crate::site::{Site, Who};
-
-/// The priority of a machine that has all that a Master needs, where the site file says nothing.
-const USUAL: u8 = 50;
 
 /// Above every priority that can be configured.
 const PINNED: u8 = 101;
@@ -27,7 +25,7 @@ pub fn standing(site: &Site, who: &Who, misses: &[String]) -> Result<Standing> {
         return Ok(Standing { may_found: true, priority: PINNED, obstacles: Vec::new() });
     }
     let configured = site.machine(who)?.and_then(|machine| machine.priority).or(site.role.priority);
-    let priority = configured.unwrap_or(if misses.is_empty() { USUAL } else { 0 });
+    let priority = configured.unwrap_or(if misses.is_empty() { minimum::PRIORITY } else { 0 });
     let mut obstacles = Vec::new();
     if let Some(pin) = site.role.founder_mac.as_ref().or(site.role.founder_serial.as_ref()) {
         obstacles.push(format!(

@@ -4,8 +4,11 @@
 
 use super::Hardware;
 
-/// 8 GB less the tenth that firmware, graphics and the kernel's own image take before the kernel counts.
-const MEMORY: u64 = 8_000_000_000 / 10 * 9;
+/// The priority of a machine that has all that a Master needs, where the site file says nothing.
+pub const PRIORITY: u8 = 50;
+
+/// 8 GB of memory, as `MemTotal` has them: firmware, graphics and the kernel's own image take up to half a GiB before the kernel counts.
+const MEMORY: u64 = 15 << 29;
 
 /// 80 GB as disk makers count.
 const DISK: u64 = 80_000_000_000;
@@ -23,7 +26,13 @@ pub fn misses(hardware: &Hardware, disk: Option<u64>) -> Vec<String> {
         );
     }
     if hardware.memory < MEMORY {
-        misses.push(format!("the memory is {}, wanted 8 GB", gigabytes(hardware.memory)));
+        // In tenths, rounded down so that a miss never reads as the wanted value.
+        let tenths = (hardware.memory >> 20) * 10 / 1024;
+        misses.push(format!(
+            "the memory is {}.{} GiB, wanted 7.5 GiB as the kernel counts 8 GB",
+            tenths / 10,
+            tenths % 10
+        ));
     }
     match disk {
         Some(size) if size < DISK => {
@@ -53,14 +62,16 @@ mod tests {
             memory: 8_174_352 * 1024,
             ..Hardware::default()
         };
-        let table: [(Hardware, Option<u64>, &[&str]); 5] = [
+        let table: [(Hardware, Option<u64>, &[&str]); 7] = [
             (good.clone(), Some(80_026_361_856), &[]),
+            (Hardware { memory: 15 << 29, ..good.clone() }, Some(DISK), &[]),
+            (Hardware { memory: (15 << 29) - 1024, ..good.clone() }, Some(DISK), &["is 7.4 GiB"]),
             (Hardware { cpu_64_bit: false, ..good.clone() }, Some(DISK), &["64-bit"]),
             (Hardware { virtualisation: None, ..good.clone() }, Some(DISK), &["AMD-V"]),
             (
                 Hardware { memory: 4 << 30, ..good.clone() },
                 Some(79_999_999_999),
-                &["is 4.2 GB", "has 79.9 GB"],
+                &["is 4.0 GiB", "has 79.9 GB"],
             ),
             (good, None, &["not found"]),
         ];

@@ -8,7 +8,7 @@ mod steps;
 
 pub use plan::{Plan, Present};
 pub use settle::{Decision, Settled, settle};
-pub use steps::{HELD, LIST as HELD_LIST, is_held};
+pub use steps::{HELD, LIST as HELD_LIST, is_held, starts};
 
 /// The stage's name.
 pub const STAGE: &str = "identity";

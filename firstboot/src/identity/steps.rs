@@ -138,14 +138,19 @@ fn held(root: &Sysroot) -> impl Iterator<Item = &'static str> {
 
 /// Is `service` installed but kept from starting? `update-rc.d disable` turns each of its start links into a stop link.
 pub fn is_held(root: &Sysroot, service: &str) -> bool {
-    let links: Vec<String> = (2..=5).flat_map(|level| root.names(&format!("/etc/rc{level}.d"))).collect();
-    let any = |kind: char| {
-        links.iter().any(|link| {
-            link.strip_prefix(kind)
-                .is_some_and(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()) == service)
-        })
-    };
-    root.has(&format!("/etc/init.d/{service}")) && any('K') && !any('S')
+    root.has(&format!("/etc/init.d/{service}")) && has_link(root, 'K', service) && !starts(root, service)
+}
+
+/// Has `service` a start link in a runlevel that a node works in?
+pub fn starts(root: &Sysroot, service: &str) -> bool {
+    has_link(root, 'S', service)
+}
+
+fn has_link(root: &Sysroot, kind: char, service: &str) -> bool {
+    (2..=5).flat_map(|level| root.names(&format!("/etc/rc{level}.d"))).any(|link| {
+        link.strip_prefix(kind)
+            .is_some_and(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()) == service)
+    })
 }
 
 #[cfg(test)]

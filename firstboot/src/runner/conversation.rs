@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use nix::unistd::Pid;
 
 use super::host::{Event, code, gather, hear_stops, kill, text};
-use super::{Call, Output, Stop};
+use super::{Call, KILL_GRACE, Output, Stop};
 
 /// How long a command may take to end once nobody speaks with it any more.
 const GRACE: Duration = Duration::from_secs(5);
@@ -119,11 +119,11 @@ fn guard(group: Pid, events: &mpsc::Receiver<Event>, limit: Duration) -> Result<
                 end = end.min(Instant::now() + GRACE);
             }
             Ok(Event::Stop(why)) => {
-                kill(group, events);
+                kill(group, events, KILL_GRACE);
                 return Err(why);
             }
             Err(_) => {
-                kill(group, events);
+                kill(group, events, KILL_GRACE);
                 anyhow::ensure!(is_over, "it did not end within {} s and was killed", limit.as_secs());
                 return Ok(128 + nix::sys::signal::Signal::SIGKILL as i32);
             }

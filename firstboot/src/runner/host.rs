@@ -23,9 +23,6 @@ pub const STREAM_LIMIT: usize = 4 << 20;
 /// How long to wait for the streams of a command that has ended; only a daemon that it left behind keeps them open.
 const DAEMON_GRACE: Duration = Duration::from_secs(1);
 
-/// How long a killed command may take to be gone. Longer takes only one that the kernel does not let go of.
-const KILL_GRACE: Duration = Duration::from_secs(10);
-
 /// Runs commands on this machine and logs each as `op(N)`.
 pub struct Host<'a> {
     table: Option<&'a [Row]>,
@@ -175,12 +172,12 @@ fn collect(mut child: Child, call: &Call, stop: &Stop) -> Result<Output> {
             Ok(Event::Ended(ended)) => status = Some(ended?),
             Ok(Event::StreamClosed) => open -= 1,
             Ok(Event::Stop(why)) => {
-                kill(group, &events);
+                kill(group, &events, call.grace);
                 return Err(why);
             }
             Ok(Event::EndAsked) => {}
             Err(_) => {
-                kill(group, &events);
+                kill(group, &events, call.grace);
                 anyhow::bail!("it did not end within {} s and was killed", call.limit.as_secs());
             }
         }
@@ -216,10 +213,10 @@ pub(super) fn text(kept: &Mutex<Vec<u8>>) -> String {
 }
 
 /// Kills a command with its children and waits until it is gone, so that it writes nothing after us.
-pub(super) fn kill(group: Pid, events: &mpsc::Receiver<Event>) {
+pub(super) fn kill(group: Pid, events: &mpsc::Receiver<Event>, grace: Duration) {
     // The group may have ended at this very moment.
     let _ = killpg(group, Signal::SIGKILL);
-    let end = Instant::now() + KILL_GRACE;
+    let end = Instant::now() + grace;
     while !matches!(
         events.recv_timeout(end.saturating_duration_since(Instant::now())),
         Ok(Event::Ended(_)) | Err(_)

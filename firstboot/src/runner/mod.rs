@@ -22,6 +22,9 @@ pub use stop::Stop;
 /// How long a command may take when a call says nothing else.
 pub const DEFAULT_LIMIT: Duration = Duration::from_mins(2);
 
+/// How long a killed command may take to be gone. Longer takes only one that the kernel does not let go of.
+const KILL_GRACE: Duration = Duration::from_secs(10);
+
 /// One command: program, arguments, standard input and time limit. Secrets go to standard input, which is never
 /// logged, and never into an argument.
 #[derive(Clone, Debug)]
@@ -30,6 +33,7 @@ pub struct Call {
     args: Vec<String>,
     stdin: Option<Vec<u8>>,
     limit: Duration,
+    grace: Duration,
     env: Vec<(String, OsString)>,
     folder: Option<&'static str>,
     until: Option<(Stop, &'static str)>,
@@ -43,6 +47,7 @@ impl Call {
             args: Vec::new(),
             stdin: None,
             limit: DEFAULT_LIMIT,
+            grace: KILL_GRACE,
             env: Vec::new(),
             folder: None,
             until: None,
@@ -81,6 +86,13 @@ impl Call {
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Waits no longer than `grace` until a command that was killed is gone; by default that is long enough for all that the kernel lets go of.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
         self
     }
 

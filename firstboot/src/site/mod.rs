@@ -126,6 +126,8 @@ pub struct Net {
     pub dns: Vec<Ipv4Addr>,
     /// The Master's role address.
     pub vip: Ipv4Addr,
+    /// The number by which the site's VRRP messages are told from others on the same wire; nothing stands for one from the site's key.
+    pub vrid: Option<u8>,
     /// The founder's own, permanent address (docs/facts.md 12).
     pub founder: Ipv4Addr,
     /// Mode of bond0.

@@ -177,6 +177,7 @@ fn network(section: &Section) -> Net {
         gateway,
         dns: dns.unwrap_or_else(|| vec![gateway]),
         vip: address("vip", [10, 254, 0, 254]),
+        vrid: section.number("vrid", 1..=255).and_then(|number| u8::try_from(number).ok()),
         founder: address("founder", [10, 254, 0, 1]),
         bond_mode: or(section.text("bond_mode", judge::word(BOND_MODES)), "active-backup"),
         bond_miimon: narrow(section.number("bond_miimon", 10..=10000), 100),
