@@ -7,16 +7,21 @@ use crate::failpoint;
 use crate::journal::{self, Cause, Journal, Progress, Resumed};
 use crate::outcome::Class;
 use crate::step::{Finding, Step};
-use crate::system::System;
+use crate::system::{Sysroot, System};
 
 /// A name that the kernel makes anew at each boot.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The boot that this is.
+pub fn boot(root: &Sysroot) -> Option<String> {
+    root.text(BOOT).ok().map(|id| id.trim().to_owned())
+}
 
 /// Runs `steps` as the stage `stage`. Steps found done change nothing, so a second run changes nothing.
 ///
 /// A failed step ends the stage with its error; warnings do not.
 pub fn run(stage: &str, steps: &[Box<dyn Step + '_>], system: &System, journal: &mut Journal) -> Result<()> {
-    let boot = system.root.text(BOOT).ok().map(|id| id.trim().to_owned());
+    let boot = boot(&system.root);
     let resumed = resumed(stage, steps, boot.as_deref(), journal.state());
     if let Some(resumed) = &resumed {
         system.log.say(&format!("{stage}: {resumed}"));

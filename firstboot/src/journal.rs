@@ -162,6 +162,11 @@ impl State {
             && self.stage(crate::identity::STAGE).is_some_and(|stage| stage.progress.is_done())
     }
 
+    /// Has it begun to take the founder's identity? That is written before anything of it is changed on the machine.
+    pub fn is_founders(&self) -> bool {
+        self.place.is_some() && self.role == Some(Role::Founder)
+    }
+
     /// The stage of that name.
     pub fn stage(&self, name: &str) -> Option<&Stage> {
         self.stages.iter().find(|stage| stage.name == name)

@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use nix::errno::Errno;
 
 use crate::agent::memory::{self, Found};
+use crate::engine;
 use crate::facts::Facts;
 use crate::identity::{self, Plan, Present};
 use crate::outcome::Class;
@@ -62,7 +63,7 @@ pub fn plan_identity(site: &Site, system: &System) -> Result<Plan> {
     let present = Present { postfix: system.root.text("/etc/postfix/main.cf").ok() };
     // Whether a file that does not count is put aside is the agent's own business.
     let decision = match memory::read(&system.root, &facts.who())? {
-        Found::Mine(memory) => memory.decision(),
+        Found::Mine(memory) => memory.decision(engine::boot(&system.root).as_deref()),
         Found::Nothing | Found::Unusable(_) => None,
     };
     Plan::new(site, &facts, identity::settle(site, &facts, decision.as_ref())?, &present)

@@ -29,6 +29,9 @@ pub struct Memory {
     serial: Option<String>,
     /// It was elected and founds the cluster.
     pub elected: bool,
+    /// The boot in which it was elected, as the kernel names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<String>,
     /// How far the founding got.
     pub progress: Progress,
     /// The place that a Master gave it.
@@ -90,21 +93,24 @@ impl Memory {
             macs: who.macs.clone(),
             serial: who.serial.clone(),
             elected: false,
+            boot: None,
             progress: Progress::Nothing,
             offer: None,
             stopped: None,
         }
     }
 
-    /// What follows from it for the identity.
-    pub fn decision(&self) -> Option<Decision> {
+    /// What follows from it for the identity in this `boot`. An election of which nothing was begun does not outlive its boot: meanwhile
+    /// another machine may have been elected, and at a boot `cias run` comes before anybody is heard.
+    pub fn decision(&self, boot: Option<&str>) -> Option<Decision> {
+        let counts = self.progress > Progress::Nothing || self.boot.as_deref() == boot;
         match &self.offer {
             Some(kept) => Some(Decision::Offered {
                 address: kept.address,
                 name: kept.name.clone(),
                 master: kept.master,
             }),
-            None => self.elected.then_some(Decision::Elected),
+            None => (self.elected && counts).then_some(Decision::Elected),
         }
     }
 
@@ -240,9 +246,19 @@ mod tests {
 
     #[test]
     fn an_offer_counts_before_an_election() {
-        assert_eq!(Memory::of(&who("a", "S")).decision(), None);
+        assert_eq!(Memory::of(&who("a", "S")).decision(None), None);
         let elected = Memory { elected: true, ..Memory::of(&who("a", "S")) };
-        assert_eq!(elected.decision(), Some(Decision::Elected));
-        assert!(matches!(Memory { elected: true, ..offered() }.decision(), Some(Decision::Offered { .. })));
+        assert_eq!(elected.decision(None), Some(Decision::Elected));
+        let both = Memory { elected: true, ..offered() };
+        assert!(matches!(both.decision(None), Some(Decision::Offered { .. })));
+    }
+
+    #[test]
+    fn an_election_of_which_nothing_was_begun_counts_in_its_own_boot_only() {
+        let elected = Memory { elected: true, boot: Some("1".into()), ..Memory::of(&who("a", "S")) };
+        let begun = Memory { progress: Progress::Settled, ..elected.clone() };
+        for (memory, boot, counts) in [(&elected, "1", true), (&elected, "2", false), (&begun, "2", true)] {
+            assert_eq!(memory.decision(Some(boot)).is_some(), counts, "{memory:?} in {boot}");
+        }
     }
 }

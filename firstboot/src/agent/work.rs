@@ -1,6 +1,7 @@
 //! The agent at work: one thread, one loop. Frames, the time and the ports go in; what comes out is carried out in its order.
 
 mod deeds;
+mod doubt;
 mod serve;
 
 use std::io::Read;
@@ -25,7 +26,7 @@ use super::voice::Voice;
 use crate::hello::Draw;
 use crate::hello::frame::{Codec, Dropped, Frame};
 use crate::hello::machine::{Machine, Me};
-use crate::hello::rank::Phase;
+use crate::hello::rank::{Phase, Progress};
 use crate::hello::timing::Timing;
 use crate::interrupt::Interrupt;
 use crate::log::Log;
@@ -70,6 +71,8 @@ pub(super) struct Agent<'a> {
     /// When it looked last how it stands to the cluster.
     stood: Option<Duration>,
     errand: Option<Errand>,
+    /// It is not to go on as founder if nothing was begun, and then this is said.
+    doubt: Option<String>,
     /// The clock was set, and the hardware's is to follow.
     stepped: bool,
     /// When `cias run` is to be tried again.
@@ -123,6 +126,7 @@ impl<'a> Agent<'a> {
             desk,
             stood: None,
             errand: None,
+            doubt: None,
             stepped: false,
             again: None,
             patience: deeds::Patience::default(),
@@ -150,6 +154,8 @@ impl<'a> Agent<'a> {
             }
         } else if rank.phase == Phase::Offered {
             self.begin()?;
+        } else if self.memory.elected && self.memory.progress == Progress::Nothing {
+            self.doubt("was elected before it was started anew, and nothing was begun".to_owned())?;
         }
         while !interrupt.stop().asked() {
             if self.is_replaced() {
@@ -194,6 +200,8 @@ impl<'a> Agent<'a> {
         if self.unwritten.is_some() {
             self.remember()?;
         }
+        self.note_begun()?;
+        self.resolve()?;
         if self.stood.is_none_or(|stood| now >= stood + serve::STAND / self.hurry) {
             self.stood = Some(now);
             self.desk.look();

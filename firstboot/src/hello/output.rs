@@ -13,7 +13,8 @@ pub enum Output {
     Phase(Phase),
     /// This machine founds. Nothing may be done about it before that is on the disk.
     Elected,
-    /// It was elected, and another one goes before it. Nothing is lost.
+    /// It was elected, and another one goes before it. What was begun is to be ended, then `Machine::set_progress` tells whether anything
+    /// was, and `Machine::set_in_doubt` that nothing runs any more.
     Yielded(MachineId),
     /// It has founded or formatted, and another one goes before it: no provisioning, no offers, no address; a person must
     /// look.

@@ -81,10 +81,38 @@ impl World<'_> {
         self.agenda.add(self.now + pause, Event::Step { node: at, boot: self.nodes[at].boot });
     }
 
-    /// A founder gets a step further; a node with a place joins.
+    /// As the agent does it: the election alone is no progress, on the disk neither. `cias run` starts at once and waits up to a minute for
+    /// the ports' drivers before it takes the founder's identity, from where on the progress is `Settled`. Who fails before that comes back as
+    /// any other.
+    pub(super) fn begin_founding(&mut self, at: usize) {
+        self.later(at, 1, 60);
+    }
+
+    /// As the agent does it when the machine yields: `cias run` is stopped, and its end, within ten seconds or so, awaited.
+    pub(super) fn end_founding(&mut self, at: usize) {
+        self.nodes[at].in_doubt = true;
+        self.later(at, 0, 10);
+    }
+
+    /// What is stopped has ended. It may have taken the founder's identity just before.
+    fn resolve(&mut self, at: usize) {
+        self.nodes[at].in_doubt = false;
+        let progress = if self.rng.u8(0..8) == 0 { Progress::Settled } else { Progress::Nothing };
+        self.tell(at, if progress == Progress::Nothing { "has begun nothing" } else { "has begun already" });
+        self.nodes[at].disk.progress = progress;
+        if let Some(machine) = &mut self.nodes[at].machine {
+            machine.set_progress(progress);
+            machine.set_in_doubt(false);
+        }
+    }
+
+    /// A founder gets a step further, or ends what it began; a node with a place joins.
     pub(super) fn step(&mut self, at: usize, boot: u32) {
         if self.nodes[at].boot != boot {
             return;
+        }
+        if self.nodes[at].in_doubt {
+            return self.resolve(at);
         }
         match (self.nodes[at].phase(), self.nodes[at].disk.progress) {
             (Some(Phase::Founder), Progress::Nothing) => self.set_progress(at, Progress::Settled),

@@ -119,4 +119,27 @@ mod tests {
             assert!(found.is_some_and(|found| !found.events.is_empty()), "{defect:?}: {}", report.show());
         }
     }
+
+    #[test]
+    fn a_counter_example_names_what_repeats_it() {
+        let defect = Some(Defect::ReusedNonce);
+        let report = simulate(&request(400, None, defect), |_| ()).unwrap();
+        let found = report.counter_example.as_ref().unwrap();
+        let (seed, nodes) = (found.seed, found.nodes);
+        let again = format!("cias simulate --runs 1 --seed {seed} --nodes {nodes} --defect reused-nonce");
+        assert!(report.show().contains(&again), "{}", report.show());
+        let same = Request { seed, ..request(1, u16::try_from(nodes).ok(), defect) };
+        assert_eq!(simulate(&same, |_| ()).unwrap().counter_example.unwrap().broken, found.broken);
+    }
+
+    #[test]
+    fn a_large_run_is_its_seed_and_its_number_of_nodes() {
+        for large in [LARGE_EACH - 1, 2 * LARGE_EACH - 1] {
+            let all = Request { small: false, ..request(2000, None, None) };
+            let plan = plan_of(&all, large);
+            assert_eq!(plan.boots.len(), usize::from(plan::LARGEST));
+            let again = Request { runs: 1, seed: plan.seed, nodes: Some(plan::LARGEST), ..all };
+            assert_eq!(format!("{:?}", plan_of(&again, 0)), format!("{plan:?}"));
+        }
+    }
 }

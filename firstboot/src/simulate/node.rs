@@ -31,11 +31,13 @@ pub(super) struct Node {
     pub boot: u32,
     /// When its tick is on the agenda.
     pub ticks: Option<Duration>,
+    /// It yielded, and what it began as founder has not come to its end.
+    pub in_doubt: bool,
 }
 
 impl Node {
     pub fn new(number: usize, priority: u8) -> Self {
-        Self { number, priority, disk: Disk::default(), machine: None, boot: 0, ticks: None }
+        Self { number, priority, disk: Disk::default(), machine: None, boot: 0, ticks: None, in_doubt: false }
     }
 
     /// Known by its number, in an order that is not that of the numbers.
@@ -60,6 +62,7 @@ impl Node {
     /// Switches it on.
     pub fn start(&mut self, plan: &Plan, now: Duration) {
         self.boot += 1;
+        self.in_doubt = false;
         let seed =
             plan.seed ^ u64::from(self.boot) << 32 ^ u64::try_from(self.number).unwrap_or_default() << 40;
         let me = Me {
@@ -72,7 +75,7 @@ impl Node {
         };
         let mut timing = Timing::default();
         if plan.defect == Some(Defect::NoListening) {
-            (timing.listen, timing.claim) = (Duration::ZERO, Duration::ZERO);
+            timing.listen = Duration::ZERO;
         }
         let mut machine = Machine::new(me, timing, draw(plan.defect, seed), seed, now);
         machine.set_carrier(true, now);

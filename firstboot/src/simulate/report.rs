@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use super::plan::Defect;
@@ -34,10 +35,12 @@ pub struct Row {
 /// A run in which something did not hold.
 #[derive(Clone, Debug, Serialize)]
 pub struct CounterExample {
-    /// `cias simulate --runs 1 --seed SEED` repeats it.
+    /// Its seed.
     pub seed: u64,
     /// Number of nodes.
     pub nodes: usize,
+    /// What repeats it. The number of nodes belongs to it: that of a large run does not follow from its seed.
+    pub again: String,
     /// What did not hold.
     pub broken: String,
     /// What happened, in its order.
@@ -69,7 +72,8 @@ impl Report {
             let surplus = events.len().saturating_sub(MOST_EVENTS);
             events.drain(..surplus);
             let broken = one.broken.clone().unwrap_or_default();
-            CounterExample { seed: one.seed, nodes: one.nodes, broken, events }
+            let again = again(one, request.defect);
+            CounterExample { seed: one.seed, nodes: one.nodes, again, broken, events }
         });
         let timed: Vec<&Outcome> = outcomes.iter().filter(|one| one.quiet && one.together).collect();
         Self {
@@ -105,6 +109,7 @@ impl Report {
             None => text += "never two founders without a cut, no address twice, everyone settled\n",
             Some(found) => {
                 let _ = writeln!(text, "seed {} with {} nodes: {}", found.seed, found.nodes, found.broken);
+                let _ = writeln!(text, "`{}` repeats it; its last events:", found.again);
                 for event in &found.events {
                     let _ = writeln!(text, "  {event}");
                 }
@@ -112,6 +117,13 @@ impl Report {
         }
         text
     }
+}
+
+/// The command that does this run once more.
+fn again(run: &Outcome, defect: Option<Defect>) -> String {
+    let defect = defect.and_then(|defect| defect.to_possible_value());
+    let defect = defect.map_or(String::new(), |defect| format!(" --defect {}", defect.get_name()));
+    format!("cias simulate --runs 1 --seed {} --nodes {}{defect}", run.seed, run.nodes)
 }
 
 fn row(all: &[&Outcome], from: usize, to: usize) -> Option<Row> {

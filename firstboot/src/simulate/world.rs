@@ -268,10 +268,13 @@ impl<'a> World<'a> {
                     self.tell(at, &format!("is {} now", phase.name()));
                     self.check_founders();
                 }
-                Output::Elected => self.later(at, 20, 60),
+                Output::Elected => self.begin_founding(at),
                 Output::Asked(asking) => self.answer(at, &asking),
                 Output::Offered(offer) => self.take_place(at, offer),
-                Output::Yielded(other) => self.tell_of(at, "yields to", other),
+                Output::Yielded(other) => {
+                    self.tell_of(at, "is to yield to", other);
+                    self.end_founding(at);
+                }
                 Output::Stopped(other) => self.tell_of(at, "stops for", other),
                 Output::Rival(other) => self.tell_of(at, "has a rival:", other),
                 Output::Retired(reason) => self.fail(&format!("node {at} lost its place: {reason}")),

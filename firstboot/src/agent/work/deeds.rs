@@ -10,9 +10,9 @@ use super::super::errand::{Errand, Task};
 use super::super::memory::{Kept, Stopped};
 use super::Agent;
 use crate::hello::output::Output;
-use crate::hello::rank::{Phase, Progress};
-use crate::journal;
+use crate::hello::rank::Phase;
 use crate::status::{Overall, Status};
+use crate::{engine, journal};
 
 /// When `cias run` is tried again that found it too early, at first and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(10));
@@ -45,15 +45,12 @@ impl Agent<'_> {
                 }
                 Output::Elected => {
                     self.memory.elected = true;
-                    self.memory.progress = self.memory.progress.max(Progress::Settled);
+                    self.memory.boot = engine::boot(self.root);
                     self.voice.say("this machine founds the cluster");
                     self.remember()?;
                 }
                 Output::Yielded(other) => {
-                    self.memory.elected = false;
-                    self.memory.progress = Progress::Nothing;
-                    self.voice.say(&format!("yields to {other}; nothing was begun here"));
-                    self.remember()?;
+                    self.doubt(format!("yields to {other}; nothing was begun here"))?;
                 }
                 Output::Stopped(other) => {
                     let reason = format!(
@@ -157,11 +154,13 @@ impl Agent<'_> {
         }
     }
 
-    /// Follows the decision, if there is one and something to do.
+    /// Follows the decision, if there is one and something to do: an election only while it holds.
     pub(super) fn begin(&mut self) -> Result<()> {
         self.again = None;
-        let is_decided = self.is_pinned || self.memory.decision().is_some();
-        let is_stopped = self.machine.rank().phase == Phase::Stopped || self.memory.stopped.is_some();
+        let rank = self.machine.rank();
+        let founds = rank.is_founder() && (self.is_pinned || self.memory.elected);
+        let is_decided = founds || self.memory.offer.is_some();
+        let is_stopped = rank.phase == Phase::Stopped || self.memory.stopped.is_some();
         if is_decided && !is_stopped && self.errand.is_none() && self.state()?.state != Overall::Done {
             self.voice.say("runs `cias run`");
             let stepped = std::mem::take(&mut self.stepped);
@@ -176,7 +175,12 @@ impl Agent<'_> {
 
     pub(super) fn end_errand(&mut self) -> Result<()> {
         let Some(ended) = self.errand.as_ref().and_then(Errand::ended) else { return Ok(()) };
+        self.note_begun()?;
         self.errand = None;
+        if self.doubt.is_some() {
+            // How it ended says nothing: it was stopped.
+            return self.resolve();
+        }
         let sentence = match ended {
             Ended::Left => "this node was removed from the cluster, and its services were ended".to_owned(),
             Ended::Done => {

@@ -81,6 +81,8 @@ pub struct Machine {
     confirm: Duration,
     refused: Option<(Duration, Duration)>,
     rivals: Vec<MachineId>,
+    /// What it may have begun as founder has not come to its end.
+    in_doubt: bool,
     counters: Counters,
 }
 
@@ -110,6 +112,7 @@ impl Machine {
             confirm: now,
             refused: None,
             rivals: Vec::new(),
+            in_doubt: false,
             counters: Counters::default(),
         }
     }
@@ -165,6 +168,12 @@ impl Machine {
     /// How far the founding got; it is on the disk already.
     pub fn set_progress(&mut self, progress: Progress) {
         self.me.progress = progress;
+    }
+
+    /// Does something that it began as founder, and is not to go on with, still run? Until that has ended and its progress is known, it
+    /// neither claims nor asks for a place.
+    pub fn set_in_doubt(&mut self, in_doubt: bool) {
+        self.in_doubt = in_doubt;
     }
 
     /// The node's own cluster says what it is: a Master, or a member of one.
@@ -306,13 +315,17 @@ impl Machine {
             if self.me.progress > Progress::Nothing && best.is_founder() && self.phase != Phase::Member {
                 self.stop_for(best.id, out);
             } else if self.phase == Phase::Founder {
+                self.in_doubt = true;
                 self.enter(Phase::Candidate, out);
                 out.push(Output::Yielded(best.id));
             } else if self.phase == Phase::Claiming {
                 self.enter(Phase::Candidate, out);
             }
         }
-        if !matches!(self.phase, Phase::Listening | Phase::Candidate | Phase::Claiming) || !self.carrier {
+        if !matches!(self.phase, Phase::Listening | Phase::Candidate | Phase::Claiming)
+            || !self.carrier
+            || self.in_doubt
+        {
             return;
         }
         let has_listened = now.saturating_sub(self.since) >= self.timing.listen;

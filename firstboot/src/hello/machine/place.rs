@@ -82,5 +82,6 @@ impl Machine {
     pub(super) fn wants_a_place(&self) -> bool {
         matches!(self.phase, Phase::Listening | Phase::Candidate | Phase::Claiming)
             && self.me.progress == Progress::Nothing
+            && !self.in_doubt
     }
 }

@@ -332,6 +332,23 @@ fn when_two_founders_meet_who_has_nothing_to_lose_yields_and_else_the_other_stop
 }
 
 #[test]
+fn who_yields_neither_asks_nor_claims_before_what_it_began_has_ended() {
+    let mut wire = Wire::new();
+    wire.add(50, |_| ());
+    wire.run(100 * SECOND);
+    wire.add(90, |_| ());
+    wire.serve(1);
+    wire.run(20 * SECOND);
+    assert!(!wire.heard.iter().any(|frame| matches!(frame.body, Body::Request(_))));
+    wire.machines.truncate(1);
+    for (in_doubt, phase) in [(true, Phase::Candidate), (false, Phase::Founder)] {
+        wire.machines[0].set_in_doubt(in_doubt);
+        wire.run(400 * SECOND);
+        assert_eq!(wire.phases(), [phase]);
+    }
+}
+
+#[test]
 fn a_founder_that_comes_back_leaves_a_serving_master_alone() {
     let mut wire = Wire::new();
     wire.add(50, |_| ());
