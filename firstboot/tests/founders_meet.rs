@@ -111,9 +111,14 @@ fn a_run_that_takes_the_identity_while_the_other_is_heard_is_waited_for() {
     let (mut here, mut there) = (Wire::new(), Wire::new());
     let _other = master(&mut there);
     let mut server = held_founder(&mut here, "udevadm", "settle");
-    let [_, sleep] = held(&server);
-    // The agent alone: its `cias run` goes on, and knows of the election.
     server.kill(Signal::SIGKILL);
+    for pid in held(&server) {
+        kill(pid, Signal::SIGKILL).unwrap();
+    }
+    // Of somebody else, who does not wait for the agent; the election is of this boot, and counts.
+    std::fs::remove_file(server.node.path(HELD)).unwrap();
+    let run = server.begin(&["run", "--stage", "identity"]);
+    let [_, sleep] = held(&server);
     server.start();
     server.waits_for("its doubt", |published| {
         published["run"].as_str().is_some_and(|run| run.starts_with("it cannot tell yet"))
@@ -124,6 +129,7 @@ fn a_run_that_takes_the_identity_while_the_other_is_heard_is_waited_for() {
     assert_eq!(memory(&server)["progress"], "nothing");
     kill(sleep, Signal::SIGKILL).unwrap();
     stops(&server);
+    server.space.reap(run);
 }
 
 #[test]

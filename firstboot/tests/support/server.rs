@@ -56,7 +56,8 @@ impl Server {
         self.space.reap(pid)
     }
 
-    fn begin(&mut self, args: &[&str]) -> Pid {
+    /// Starts `cias` in its network.
+    pub fn begin(&mut self, args: &[&str]) -> Pid {
         let command = self.node.command(args, &[]);
         let words: Vec<_> = std::iter::once(command.get_program())
             .chain(command.get_args())
