@@ -119,7 +119,7 @@ fn prepare<'a>(request: &'a Request, log: &'a Arc<Log>) -> Result<work::Agent<'a
     let mut memory = memory::open(root, &who, |sentence| voice.say(sentence))?;
     let state = journal::read(root)?.unwrap_or_default();
     let role = state.place.as_ref().and(state.role);
-    if role == Some(Role::Founder) {
+    if state.is_founders() {
         // It may have formatted disks under that name, whatever became of the agent's own file.
         memory.progress = memory.progress.max(Progress::Settled);
     }

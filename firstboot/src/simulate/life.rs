@@ -97,7 +97,7 @@ impl World<'_> {
     /// What is stopped has ended. It may have taken the founder's identity just before.
     fn resolve(&mut self, at: usize) {
         self.nodes[at].in_doubt = false;
-        let progress = if self.rng.u8(0..8) == 0 { Progress::Settled } else { Progress::Nothing };
+        let progress = if self.rng.u8(0..4) == 0 { Progress::Settled } else { Progress::Nothing };
         self.tell(at, if progress == Progress::Nothing { "has begun nothing" } else { "has begun already" });
         self.nodes[at].disk.progress = progress;
         if let Some(machine) = &mut self.nodes[at].machine {
