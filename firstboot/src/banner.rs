@@ -118,7 +118,9 @@ fn agent_lines(agent: &Agent) -> Vec<String> {
     let rivals = it.rivals.iter().map(|id| format!("another founder or Master is there: {id}"));
     let hopeless = it.hopeless.iter().map(|why| format!("nobody here may found: {why}"));
     let twin = it.twin.then(|| "another machine says to be this one".to_owned());
-    lines.extend(it.silent.iter().cloned().chain(refused).chain(rivals).chain(hopeless).chain(twin));
+    lines.extend(
+        it.silent.iter().chain(&it.cluster).cloned().chain(refused).chain(rivals).chain(hopeless).chain(twin),
+    );
     lines.extend(it.run.iter().cloned());
     lines
 }

@@ -60,6 +60,10 @@ pub struct Status {
 /// What a step that is at work waits for meanwhile, in one sentence; the step removes it.
 pub const MEANWHILE: &str = "/run/cias/waits-for";
 
+/// What becomes of a machine that has stopped.
+pub const STOPPED: &str =
+    "whoever has looked and wants this server to go on as it is removes /var/lib/cias/agent.json and reboots";
+
 /// The Master's role address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RoleAddress {
@@ -85,6 +89,8 @@ pub enum Overall {
     Failed,
     /// It cannot go on yet.
     Waiting,
+    /// It does nothing until a person has looked.
+    Stopped,
 }
 
 impl Overall {
@@ -97,6 +103,7 @@ impl Overall {
             Self::Done => "done",
             Self::Failed => "failed",
             Self::Waiting => "waiting",
+            Self::Stopped => "STOPPED",
         }
     }
 }
@@ -120,8 +127,10 @@ impl Status {
         let nodes = roster::read(root);
         let pages =
             nodes.iter().filter(|row| row.online).map(|row| format!("https://{}:{PAGES}/", row.address));
+        let agent = published::read(root)?;
+        let status = status.stopped(agent.as_ref().and_then(|agent| agent.published.stopped.as_deref()));
         Ok(Self {
-            agent: published::read(root)?,
+            agent,
             role_address: moved::role_address(root).map(|(address, here)| RoleAddress { address, here }),
             error: status.error.clone().or(meanwhile),
             pages: pages.collect(),
@@ -163,6 +172,19 @@ impl Status {
             agent: None,
             nodes: Vec::new(),
             pages: Vec::new(),
+        }
+    }
+
+    /// The same, if the machine has stopped for this reason.
+    #[must_use]
+    pub fn stopped(self, reason: Option<&str>) -> Self {
+        let Some(reason) = reason else { return self };
+        Self {
+            state: Overall::Stopped,
+            step: None,
+            error: Some(reason.to_owned()),
+            way_out: way_out(Overall::Stopped),
+            ..self
         }
     }
 
@@ -237,6 +259,7 @@ fn way_out(overall: Overall) -> Option<String> {
         Overall::Waiting => "the reason says what it waits for; `cias run` looks again, as every boot does",
         Overall::Interrupted => "`cias run` goes on where it was interrupted, as every boot does",
         Overall::Pending => "`cias run` begins, as every boot does",
+        Overall::Stopped => STOPPED,
     };
     Some(sentence.to_owned())
 }
@@ -291,6 +314,23 @@ mod tests {
             let status = Status::of(&journal_of(identity, provision), at_work);
             assert_eq!(status.state, wanted);
             assert_eq!(status.step.map(|at| at.number), step, "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn a_machine_that_has_stopped_is_not_done_whatever_its_journal_says() {
+        let tree = crate::tree::Tree::from_text("/run/cias/\n");
+        let mut journal = journal::Journal::open(&tree.root()).unwrap();
+        journal.update(|state| *state = journal_of(Progress::Done, Some(Progress::Done))).unwrap();
+        let mut published = published::Published::of_this_process();
+        for (stopped, wanted) in [(None, Overall::Done), (Some("it was removed"), Overall::Stopped)] {
+            published.stopped = stopped.map(ToOwned::to_owned);
+            published.write(&tree.root()).unwrap();
+            let status = Status::read(&tree.root()).unwrap();
+            assert_eq!(status.state, wanted);
+            let text = status.to_string();
+            let told = ["STOPPED\n", "reason: it was removed\n", "way out: whoever has looked"];
+            assert!(told.iter().all(|told| text.contains(told) == stopped.is_some()), "{text}");
         }
     }
 

@@ -29,6 +29,8 @@ pub enum Ended {
     TryLater(String),
     /// The services of the cluster were ended.
     Left,
+    /// What another founder may have too was given up.
+    Withdrawn,
     /// It failed; a person must look.
     Failed(String),
 }

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use super::arrive::{Ended, arrive, leave};
 use super::clock;
+use super::withdraw::withdraw;
 use crate::log::Log;
 use crate::runner::{Host, Stop};
 use crate::system::{Sysroot, System};
@@ -21,6 +22,8 @@ pub enum Task {
     },
     /// What a node does that was removed from its cluster.
     Leave,
+    /// What a founder does that has stopped for another one.
+    Withdraw,
 }
 
 /// What is at work.
@@ -45,6 +48,7 @@ impl Errand {
                     arrive(&system)
                 }
                 Task::Leave => leave(&system),
+                Task::Withdraw => withdraw(&system),
             }
         })
     }

@@ -6,11 +6,13 @@ use std::net::Ipv4Addr;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::facts::Facts;
 use crate::files;
 use crate::hello::frame::Offer;
 use crate::hello::rank::Progress;
 use crate::identity::Decision;
 use crate::outcome::Class;
+use crate::runner::Runner;
 use crate::site::Who;
 use crate::system::Sysroot;
 
@@ -45,6 +47,17 @@ pub struct Stopped {
     pub reason: String,
     /// It was removed from its cluster.
     pub is_retired: bool,
+}
+
+/// Why this machine has stopped, if it has.
+pub fn stopped(root: &Sysroot, runner: &dyn Runner) -> Result<Option<Stopped>> {
+    if !root.has(FILE) {
+        return Ok(None);
+    }
+    Ok(match read(root, &Facts::gather(root, runner).who())? {
+        Found::Mine(memory) => memory.stopped,
+        Found::Nothing | Found::Unusable(_) => None,
+    })
 }
 
 /// A place that was offered.

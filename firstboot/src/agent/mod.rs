@@ -13,6 +13,7 @@ pub mod port;
 pub mod published;
 mod standing;
 mod voice;
+pub mod withdraw;
 mod work;
 
 use std::fs::File;

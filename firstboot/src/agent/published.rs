@@ -187,9 +187,8 @@ impl fmt::Display for Agent {
         let refused = it.refused.iter().map(|reason| format!("a Master refused this server: {reason}"));
         let twin = it.twin.then(|| "another machine says to be this one".to_owned());
         let more = it
-            .stopped
+            .silent
             .iter()
-            .chain(&it.silent)
             .chain(&it.cluster)
             .cloned()
             .chain(refused)

@@ -145,9 +145,7 @@ impl<'a> Agent<'a> {
         self.voice.say(&format!("begins as {} with priority {}", rank.phase.name(), rank.priority));
         if let Some(stopped) = self.memory.stopped.clone() {
             self.voice.say(&format!("does nothing: {}", stopped.reason));
-            if stopped.is_retired {
-                self.leave()?;
-            }
+            self.step_back(stopped.is_retired)?;
         } else if rank.phase == Phase::Offered {
             self.begin()?;
         }
@@ -194,7 +192,9 @@ impl<'a> Agent<'a> {
         if self.unwritten.is_some() {
             self.remember()?;
         }
-        if self.stood.is_none_or(|stood| now >= stood + serve::STAND / self.hurry) {
+        // One that has stopped enters nothing in the ledger and starts nothing.
+        let may_stand = self.memory.stopped.is_none();
+        if may_stand && self.stood.is_none_or(|stood| now >= stood + serve::STAND / self.hurry) {
             self.stood = Some(now);
             self.desk.look();
         }
@@ -318,8 +318,7 @@ impl<'a> Agent<'a> {
         };
         role.clone_into(&mut self.shown.role);
         self.shown.heard = self.machine.heard();
-        self.shown.stopped =
-            self.memory.stopped.as_ref().map(|stopped| format!("STOPPED: {}", stopped.reason));
+        self.shown.stopped = self.memory.stopped.as_ref().map(|stopped| stopped.reason.clone());
         self.shown.leader = self.machine.leader(now).map(|leader| Leader {
             id: leader.id.to_string(),
             priority: leader.priority,

@@ -107,7 +107,7 @@ pub const TABLE: &[Row] = &[
         program: "ip",
         package: "iproute",
         version: "20120521",
-        options: &["route", "rule"],
+        options: &["addr", "route", "rule"],
         values: &[],
         source: "IP ip/ip.c, ip/iproute.c and ip/iprule.c, read",
     },

@@ -79,7 +79,7 @@ pub fn setup(request: &Request) -> Result<()> {
         "setup: services and data disks follow, which may take minutes; /var/log/cias/firstboot.log tells",
     );
     match arrive::arrive(&system) {
-        Ended::Done | Ended::Left => Ok(()),
+        Ended::Done | Ended::Left | Ended::Withdrawn => Ok(()),
         Ended::TryLater(reason) => Err(Class::TryLater.error(reason)),
         Ended::Failed(reason) => Err(Class::Failed.error(format!(
             "{reason}: put it right and run `cias run`, or reboot; both go on where it stopped"

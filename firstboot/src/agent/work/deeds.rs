@@ -61,10 +61,11 @@ impl Agent<'_> {
                          install this server anew to have it join the other"
                     );
                     self.stop(Stopped { reason, is_retired: false })?;
+                    self.step_back(false)?;
                 }
                 Output::Retired(reason) => {
                     self.stop(Stopped { reason: crate::site::visible(&reason), is_retired: true })?;
-                    self.leave()?;
+                    self.step_back(true)?;
                 }
                 Output::Rival(other) => {
                     let sentence = format!("another founder or Master is there: {other}");
@@ -124,9 +125,9 @@ impl Agent<'_> {
         }
     }
 
-    /// Ends the services of the cluster that this node was removed from.
-    pub(super) fn leave(&mut self) -> Result<()> {
-        self.start_errand(Task::Leave)
+    /// One that was removed ends the services of its cluster; one that stopped for another founder gives up what both have.
+    pub(super) fn step_back(&mut self, is_retired: bool) -> Result<()> {
+        self.start_errand(if is_retired { Task::Leave } else { Task::Withdraw })
     }
 
     fn start_errand(&mut self, task: Task) -> Result<()> {
@@ -179,6 +180,10 @@ impl Agent<'_> {
         self.errand = None;
         let sentence = match ended {
             Ended::Left => "this node was removed from the cluster, and its services were ended".to_owned(),
+            Ended::Withdrawn => {
+                "this founder has stopped, and its address, keepalived and the enrolment were given up"
+                    .to_owned()
+            }
             Ended::Done => {
                 self.patience = Patience::default();
                 let status = self.state()?;
