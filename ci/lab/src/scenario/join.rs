@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use super::Lab;
 use super::fleet::{Fleet, Mould};
 use super::formed::{self, NODES};
-use super::road::BOOT;
+use super::road::{BOOT, PHASES};
 use crate::guest::Guest;
 use crate::phases::Phases;
 
@@ -46,7 +46,7 @@ pub fn join_interrupted(lab: &Lab) -> Result<()> {
     formed::joined(&fleet, &mut guests, &NODES, &mut phases)?;
     formed::whole(&fleet, &NODES)?;
     once(&fleet)?;
-    phases.end(&fleet.folder.join(formed::PHASES))
+    phases.end(&fleet.folder.join(PHASES))
 }
 
 /// Waits until the Master's configuration has the node `name`: it has begun to join, and is not in yet.
@@ -93,9 +93,16 @@ pub fn late_joiner(lab: &Lab) -> Result<()> {
         };
         let (theirs, mine) = (clock(NODES[0])?, clock(NODES[count])?);
         ensure!((theirs - mine).abs() < APART, "found the clocks {theirs} and {mine}, wanted the Master's");
+        // The battery's clock stands where the system's does, or the next boot is years back again.
+        let hardware: i64 = fleet
+            .node(NODES[count])
+            .ask("cat /sys/class/rtc/rtc0/since_epoch")?
+            .parse()
+            .context("reading the hardware's clock")?;
+        ensure!((theirs - hardware).abs() < APART, "found the hardware's clock {hardware}, wanted {theirs}");
     }
     formed::whole(&fleet, &NODES)?;
-    phases.end(&fleet.folder.join(formed::PHASES))
+    phases.end(&fleet.folder.join(PHASES))
 }
 
 /// A date some days after today, as QEMU takes it.
@@ -136,5 +143,5 @@ pub fn rejoin(lab: &Lab) -> Result<()> {
     formed::joined(&fleet, &mut guests, &addresses, &mut phases)?;
     fleet.node(addresses[2]).equals("hostname", "pve-rack-a-1-3")?;
     ensure!(!fleet.net.answers(NODES[2])?, "somebody answers at the old address {}", NODES[2]);
-    phases.end(&fleet.folder.join(formed::PHASES))
+    phases.end(&fleet.folder.join(PHASES))
 }
