@@ -49,6 +49,15 @@ pub fn join_interrupted(lab: &Lab) -> Result<()> {
     phases.end(&fleet.folder.join(PHASES))
 }
 
+/// A node that was removed says so, has ended its services and does not say that all is well.
+fn stays_out(guest: &mut Guest) -> Result<()> {
+    guest.wait_for("install this server anew", BOOT)?;
+    // With them went the keys that ssh takes.
+    guest.wait_for("and its services were ended", BOOT)?;
+    guest.send("\r")?;
+    guest.wait_for("(node, 10.254.1.2): STOPPED", BOOT)
+}
+
 /// Waits until the Master's configuration has the node `name`: it has begun to join, and is not in yet.
 fn begun(fleet: &Fleet, guests: &mut [Guest], name: &str) -> Result<()> {
     let there = format!("grep -q {name} /etc/pve/cluster.conf");
@@ -136,6 +145,18 @@ pub fn rejoin(lab: &Lab) -> Result<()> {
         formed::ledger(&fleet, NODES[0])?.is_retired([10, 254, 1, 2].into()),
         "the ledger does not have the node as retired"
     );
+    // It boots as it was, with the cluster's configuration and key, and is told.
+    guests.insert(index, fleet.boot(index)?);
+    stays_out(&mut guests[index])?;
+    phases.note("removed, booted again and stopped");
+    drop(guests.remove(index));
+    for address in &NODES[..2] {
+        let members = formed::members(&fleet, address)?.context("asking a node that stays")?;
+        ensure!(
+            members.is_quorate_in(formed::CLUSTER) && members.nodes.len() == 2,
+            "{address}: found {members:?}, wanted a quorate cluster of two"
+        );
+    }
     fleet.renew(index, &mould)?;
     guests.insert(index, fleet.boot(index)?);
     phases.note("removed, and installed again");
