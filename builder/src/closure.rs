@@ -68,6 +68,13 @@ pub fn check(base: &[Paragraph], image: &[Unpacked], added: &[Unpacked]) -> Resu
     )))
 }
 
+/// The names in those of `package`'s Pre-Depends that `base` does not grant.
+pub fn needed_before(package: &Paragraph, base: &[Paragraph]) -> Vec<String> {
+    let base = World::new(base.iter());
+    let missing = clauses(package.field("Pre-Depends")).filter(|clause| !base.grants_one(clause));
+    missing.flatten().map(|wish| wish.name).collect()
+}
+
 /// The paragraphs of dpkg's status file inside the base system's tar, which may be packed with gzip.
 pub fn base_status(mut tar: impl Read) -> Result<Vec<Paragraph>> {
     let mut magic = [0; 2];
