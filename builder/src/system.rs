@@ -16,12 +16,14 @@ use crate::plan::PACKAGES;
 /// The base system that the vendor's installer unpacks.
 const BASE: &str = "/proxmox/pve-base.tar";
 
-/// What apt has to know of an installed package.
-const FIELDS: [&str; 9] = [
+/// What apt has to know of an installed package. By size and relations it tells two builds of one version apart.
+const FIELDS: [&str; 11] = [
     "Version",
     "Architecture",
     "Multi-Arch",
     "Essential",
+    "Installed-Size",
+    "Replaces",
     "Provides",
     "Pre-Depends",
     "Depends",

@@ -26,6 +26,7 @@ APT::Install-Suggests "false";
 APT::Get::AllowUnauthenticated "false";
 APT::Get::List-Cleanup "false";
 APT::Get::Show-User-Simulation-Note "false";
+APT::Get::Upgrade-By-Source-Package "false";
 APT::Update::Error-Mode "any";
 Acquire::AllowInsecureRepositories "false";
 Acquire::AllowWeakRepositories "false";

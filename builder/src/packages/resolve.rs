@@ -180,6 +180,7 @@ impl World<'_> {
 
     /// What apt would install.
     fn changes(&self, apt: &Apt, wanted: Vec<String>) -> Result<Vec<Change>> {
+        let installed = self.system.installed();
         let names = wanted.join(", ");
         let output = apt.simulate(wanted)?;
         if output.code != 0 {
@@ -196,7 +197,13 @@ impl World<'_> {
                 "packages: found that {names} can't be installed without removing {name}, which the image brings, wanted packages that get along with it: leave out the one that does not"
             )));
         }
-        output.stdout.lines().filter_map(|line| line.strip_prefix("Inst ")).map(change).collect()
+        let changes = output.stdout.lines().filter_map(|line| line.strip_prefix("Inst ")).map(change);
+        // Another build of a version that is there will do no more than that one.
+        let new = |change: &Change| {
+            let found = installed.get(change.name.as_str()).map(|found| found.field("Version"));
+            found != Some(change.version.as_str())
+        };
+        changes.filter(|change| change.as_ref().map_or(true, new)).collect()
     }
 
     fn locked(&self, Listed { source, paragraph }: &Listed) -> Result<Locked> {

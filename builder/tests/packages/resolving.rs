@@ -98,6 +98,18 @@ fn what_replaces_a_package_of_the_base_is_told() {
 }
 
 #[test]
+fn what_has_the_same_source_as_a_package_of_the_base_brings_no_other_build_of_that() {
+    let shop = Shop::new();
+    for (wanted, other) in [("same-source", "e2fsprogs"), ("newer-source", "dpkg")] {
+        shop.ask(&format!("packages = [\"{wanted}\"]"), "");
+        succeeded(&shop.resolve());
+        let names: Vec<String> =
+            shop.lock().lines().filter(|line| line.starts_with("name = ")).map(str::to_owned).collect();
+        assert_eq!(names, [format!("name = \"{wanted}\"")], "{other} came with it");
+    }
+}
+
+#[test]
 fn every_finding_in_the_file_comes_with_its_place() {
     let shop = Shop::new();
     shop.ask("packages = [\"Bad Name\"]\nprofil = \"lab\"", "allow_expird = true\nuri2 = 1");
