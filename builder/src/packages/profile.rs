@@ -33,12 +33,13 @@ const PVE: [Wanted; 8] = [
 ];
 
 /// Debian 12.
-const LAB: [Wanted; 7] = [
+const LAB: [Wanted; 8] = [
     any("keepalived"),
     any("moosefs-master"),
     any("moosefs-metalogger"),
     any("moosefs-chunkserver"),
     any("moosefs-client"),
+    any("moosefs-cli"),
     any("moosefs-cgi"),
     any("moosefs-cgiserv"),
 ];
