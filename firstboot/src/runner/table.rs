@@ -39,6 +39,14 @@ pub const TABLE: &[Row] = &[
         source: "UL disk-utils/blockdev.c, read",
     },
     Row {
+        program: "chroot",
+        package: "coreutils",
+        version: "8.13",
+        options: &[],
+        values: &[],
+        source: "CU src/chroot.c, inferred: NEWROOT and a command since 1992",
+    },
+    Row {
         program: "cias-firstboot",
         package: "cias-firstboot",
         version: env!("CARGO_PKG_VERSION"),
