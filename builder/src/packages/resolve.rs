@@ -92,6 +92,12 @@ fn update(apt: &Apt, number: usize, source: &Source) -> Result<()> {
         return Ok(());
     }
     let (name, complaint) = (&source.name, output.complaint());
+    if !apt.reaches(source)? {
+        return Err(Class::Failed.error(format!(
+            "source {name}: found no archive at {} with the suite {} ({complaint}), wanted one: mend uri or suite, or try again when the mirror answers",
+            source.uri, source.suite
+        )));
+    }
     // What would help is tried, which is surer than to understand what apt says; nothing of the try is used.
     for (expired, sha1) in [(true, false), (false, true), (true, true)] {
         let allow_expired = source.allow_expired || expired;
@@ -108,14 +114,8 @@ fn update(apt: &Apt, number: usize, source: &Source) -> Result<()> {
             )));
         }
     }
-    if apt.reaches(source)? {
-        return Err(Class::BadInput.error(format!(
-            "source {name}: found no archive that the given keys have signed ({complaint}), wanted one: name the keys that sign it, or another uri or suite"
-        )));
-    }
-    Err(Class::Failed.error(format!(
-        "source {name}: found no archive at {} with the suite {} ({complaint}), wanted one: mend uri or suite, or try again when the mirror answers",
-        source.uri, source.suite
+    Err(Class::BadInput.error(format!(
+        "source {name}: found no archive that the given keys have signed ({complaint}), wanted one: name the keys that sign it, or another uri or suite"
     )))
 }
 
