@@ -7,7 +7,7 @@ pub mod folders;
 pub mod index;
 pub mod init;
 pub mod lock;
-pub mod order;
+pub mod naming;
 pub mod profile;
 pub mod request;
 pub mod resolve;

@@ -13,7 +13,7 @@ use super::apt::Apt;
 use super::index::{Index, Listed};
 use super::lock::{self, Lock, Locked, RESOLVE};
 use super::request::{self, Request, Source, name_of};
-use super::{order, temporary};
+use super::{naming, temporary};
 use crate::closure::{self, Unpacked};
 use crate::iso9660::Image;
 use crate::system::System;
@@ -72,7 +72,7 @@ fn steps(packages: &Path, iso: &Path, interrupt: &Interrupt) -> Result<Report> {
         locked.push(world.locked(listed)?);
         added.push(listed.paragraph.clone());
     }
-    order::name_files(&system.base, &added, &mut locked);
+    naming::name_files(&system.base, &added, &mut locked);
     let files = locked.iter().map(|package| package.file.clone());
     let added: Vec<_> = files.zip(added).map(|(file, control)| Unpacked { file, control }).collect();
     closure::check(&system.base, &system.image, &added)
