@@ -1,6 +1,7 @@
 //! apt as the resolver, apart from this machine's own: own folders, keys and sources, and the image's packages as the ones that
 //! are installed. Nothing below `/etc/apt` or `/var/lib/apt` is read.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -97,7 +98,7 @@ impl<'a> Apt<'a> {
         self.runner.outcome(&self.call("apt-get", &configuration).args(["-q", "update"]))
     }
 
-    /// The files with the `number`th source's packages, after an update.
+    /// The files with the `number`th source's packages, after an update. An empty list has none.
     pub fn lists(&self, number: usize) -> Result<Vec<PathBuf>> {
         let call = self.call("apt-get", &format!("apt-{number}.conf"));
         let output = self.runner.run(&call.args([
@@ -107,6 +108,21 @@ impl<'a> Apt<'a> {
             "Created-By: Packages",
         ]))?;
         Ok(output.stdout.lines().map(PathBuf::from).filter(|path| path.exists()).collect())
+    }
+
+    /// The descriptions of all sources that were fetched, by the names of their files.
+    pub fn releases(&self) -> Result<BTreeMap<String, String>> {
+        let folder = self.root.join("lists");
+        let mut found = BTreeMap::new();
+        for entry in std::fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))? {
+            let path = entry.with_context(|| format!("listing {}", folder.display()))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.ends_with("Release") {
+                let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+                found.insert(name, String::from_utf8_lossy(&bytes).into_owned());
+            }
+        }
+        Ok(found)
     }
 
     /// What apt would do to install `packages`, as it says it.

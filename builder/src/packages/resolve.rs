@@ -52,7 +52,11 @@ fn steps(packages: &Path, iso: &Path, interrupt: &Interrupt) -> Result<Report> {
     let mut index = Index::default();
     for (number, source) in request.sources.iter().enumerate() {
         eprintln!("asking {}: {}", source.name, source.uri);
+        let before = apt.releases()?;
         update(&apt, number, source)?;
+        let mut releases = apt.releases()?;
+        releases.retain(|name, _| !before.contains_key(name));
+        has_components(source, &releases.into_values().collect::<String>())?;
         index.add(number, &apt.lists(number)?)?;
         interrupt.check()?;
     }
@@ -115,8 +119,23 @@ fn update(apt: &Apt, number: usize, source: &Source) -> Result<()> {
         }
     }
     Err(Class::BadInput.error(format!(
-        "source {name}: found no archive that the given keys have signed ({complaint}), wanted one: name the keys that sign it, or another uri or suite"
+        "source {name}: found an archive that apt refuses ({complaint}), wanted one that is whole and signed by the given keys: name the keys that sign it, or another uri, suite or components"
     )))
+}
+
+/// Are all components in the description of the source? apt only warns of one that is not.
+fn has_components(source: &Source, release: &str) -> Result<()> {
+    let lacks = |component: &&String| {
+        // Archives of Debian's security updates were called `updates/main`, and their folder `main`.
+        let folder = component.rsplit('/').next().unwrap_or_default();
+        !release.contains(&format!(" {folder}/binary-amd64/Packages"))
+    };
+    source.components.iter().find(lacks).map_or(Ok(()), |component| {
+        Err(Class::BadInput.error(format!(
+            "source {}: found no component {component} with packages for amd64 in the suite {}, wanted one that it has: mend components",
+            source.name, source.suite
+        )))
+    })
 }
 
 /// A package that apt would install.

@@ -127,4 +127,10 @@ impl Mirror {
         let args = ["--digest-algo", digest, "--output", &file("InRelease"), "--clearsign", &file("Release")];
         signer.gpg(&args);
     }
+
+    /// The same with the signature in a file of its own.
+    pub fn sign_apart(&self, signer: &Signer) {
+        let file = |name: &str| self.dist().join(name).display().to_string();
+        signer.gpg(&["--armor", "--output", &file("Release.gpg"), "--detach-sign", &file("Release")]);
+    }
 }
