@@ -8,7 +8,6 @@ pub(crate) mod key;
 mod node;
 mod packages;
 mod roots;
-mod sources;
 
 use std::path::{Path, PathBuf};
 
@@ -50,6 +49,7 @@ pub fn ensure(options: &Options) -> Result<Base> {
     let cache = std::path::absolute(options.work.join("cache")).context("finding the work folder")?;
     std::fs::create_dir_all(&cache).with_context(|| format!("making {}", cache.display()))?;
     let shop = Shop { cache, host: Host::unchecked(|_| ()) };
+    let added = packages::added(&shop)?;
     let key = key::of_image(&shop, options.installer.as_deref(), &options.standins)?;
     let iso = shop.cache.join(format!("base-{key}.iso"));
     if !iso.exists() {
@@ -68,7 +68,6 @@ pub fn ensure(options: &Options) -> Result<Base> {
             &iso,
         )?;
     }
-    let added = packages::added(&shop, &iso)?;
     Ok(Base { iso, added })
 }
 
