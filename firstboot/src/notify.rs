@@ -1,13 +1,52 @@
 //! Mail to the administrator. One that cannot be sent is a warning in the log, and stops nothing.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use anyhow::Result;
+
+use crate::agent::published;
+use crate::files;
 use crate::runner::Call;
 use crate::site::Site;
-use crate::system::System;
+use crate::system::{Sysroot, System};
 
 /// A mail goes to a queue, which takes no time; without one nobody waits for it.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// When what was mailed, in seconds since 1970.
+const MAILED: &str = "/run/cias/mails.json";
+
+/// The same is mailed once in so many seconds.
+const HOUR: u64 = 3600;
+
+/// So many different ones are mailed in an hour; who has a key of the site can make up machines without end.
+const MOST: usize = 200;
+
+/// Was this not mailed within the hour? Notes that it is now.
+pub fn is_new(root: &Sysroot, key: &str) -> Result<bool> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let path = root.path(MAILED);
+    // The enrolment and the agent both mail.
+    files::make_folder(&root.path(published::FOLDER), 0o755)?;
+    let _turn = files::lock_in_turn(&path.with_extension("lock"))?;
+    // One that cannot be read is as good as none: it holds nothing but times.
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let mut mailed: BTreeMap<String, u64> = serde_json::from_str(&text).unwrap_or_default();
+    mailed.retain(|_, at| now.abs_diff(*at) < HOUR);
+    if mailed.contains_key(key) || mailed.len() >= MOST {
+        return Ok(false);
+    }
+    mailed.insert(key.to_owned(), now);
+    files::write(&path, serde_json::to_string(&mailed)?, 0o600)?;
+    Ok(true)
+}
+
+/// Sends a mail of this node.
+pub fn own(system: &System, site: &Site, subject: &str, body: &str) {
+    let own = system.root.attribute("/etc/hostname").unwrap_or_else(|| "cias".to_owned());
+    mail(system, site, &own, subject, body);
+}
 
 /// Sends a mail of the node `from` to `notify.mail`, or to `site.mail` without it.
 pub fn mail(system: &System, site: &Site, from: &str, subject: &str, body: &str) {

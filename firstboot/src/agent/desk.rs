@@ -58,6 +58,23 @@ enum Work {
     Mail { subject: String, text: String },
 }
 
+impl Work {
+    fn asking(&self) -> Option<&Asking> {
+        if let Self::Ask(asking) = self { Some(asking) } else { None }
+    }
+}
+
+/// Who gets no place, and why.
+fn refusals<'a>(asked: &'a [Asking], answers: &[Answer]) -> Vec<(&'a Asking, String)> {
+    let reason = |asking: &Asking| {
+        answers.iter().find_map(|answer| match answer {
+            Answer::Refusal(to) if to.to == asking.from && to.echo == asking.nonce => Some(to.reason.clone()),
+            _ => None,
+        })
+    };
+    asked.iter().filter_map(|asking| Some((asking, reason(asking)?))).collect()
+}
+
 /// The way to the thread and back.
 pub struct Desk {
     work: Sender<Work>,
@@ -86,6 +103,8 @@ pub struct Clerk {
     pub word: Mutex<Option<Instant>>,
     /// Has the service of the enrolment run; a test has another one.
     pub keep: fn(&System, &Site, Ipv4Addr) -> Result<()>,
+    /// Sends a mail; a test has another one.
+    pub mail: fn(&System, &Site, &str, &str),
 }
 
 impl Desk {
@@ -97,13 +116,20 @@ impl Desk {
             while let Ok(first) = todo.recv() {
                 // All that wait are one change of the ledger.
                 let all: Vec<Work> = std::iter::once(first).chain(todo.try_iter()).collect();
-                for answer in clerk.work(all) {
+                let asked: Vec<Asking> = all.iter().filter_map(Work::asking).cloned().collect();
+                let answers = clerk.work(all);
+                let refused = refusals(&asked, &answers);
+                for answer in answers {
                     if tell.send(answer).is_err() {
                         return;
                     }
                 }
                 // A socket that takes no more has woken the loop already.
                 let _ = wake.write(b"x");
+                // Whoever waits for an answer does not wait for a mail.
+                for (asking, reason) in refused {
+                    clerk.mail_refusal(asking, &reason);
+                }
             }
         });
         Self { work, answers, waiting: 0, looking: false }
@@ -217,8 +243,29 @@ impl Clerk {
     fn mail(&self, subject: &str, text: &str) {
         let host = Host::new(|line| self.log.note(line));
         let system = System { root: self.root.clone(), runner: &host, log: &self.log };
-        let own = self.root.attribute("/etc/hostname").unwrap_or_else(|| "cias".to_owned());
-        notify::mail(&system, &self.site, &own, subject, text);
+        (self.mail)(&system, &self.site, subject, text);
+    }
+
+    /// Tells the administrator of a refusal, the same one once an hour.
+    fn mail_refusal(&self, asking: &Asking, reason: &str) {
+        let machine = asking.from;
+        // Numbers, as counters and times, make no other reason.
+        let kind: String = reason.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+        match notify::is_new(&self.root, &format!("{machine} {kind}")) {
+            Ok(true) => {
+                let who = &asking.request.who;
+                let marks: Vec<&str> = who.macs.iter().chain(&who.serial).map(String::as_str).collect();
+                let text = format!(
+                    "{reason}\n\nMachine {machine} ({})\n\nIt asks again by itself; its console says the same.",
+                    marks.join(", ")
+                );
+                self.mail("a server was given no place", &text);
+            }
+            Ok(false) => {}
+            Err(error) => {
+                self.log.note(&format!("warning: no mail is sent, because it cannot be noted: {error:#}"));
+            }
+        }
     }
 
     /// Once for each reason: it is tried again every moment.

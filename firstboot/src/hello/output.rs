@@ -1,5 +1,7 @@
 //! What comes out of the machine.
 
+use std::time::Duration;
+
 use super::frame::{Frame, Offer, Request};
 use super::rank::Phase;
 use super::{MachineId, Nonce};
@@ -25,8 +27,15 @@ pub enum Output {
     Asked(Asking),
     /// A Master gave a place.
     Offered(Offer),
-    /// A Master gave none.
-    Refused(String),
+    /// A Master gave none, or says that the place that this machine has is not its own.
+    Refused {
+        /// Why, for people.
+        reason: String,
+        /// After which it is asked again.
+        pause: Duration,
+    },
+    /// A Master says that the place that this machine has is its own.
+    Confirmed,
     /// The Master says that this machine's place was taken from it for good.
     Retired(String),
     /// Another machine says to be this one. Told once.

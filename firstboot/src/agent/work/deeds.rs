@@ -78,16 +78,23 @@ impl Agent<'_> {
                 Output::Offered(offer) => {
                     self.set_clock(offer.time);
                     self.memory.offer = Some(Kept::from(&offer));
+                    self.shown.refused = None;
                     self.voice.say(&format!(
                         "the Master at {} gave this server {} as {}",
                         offer.master, offer.address, offer.name
                     ));
                     self.remember()?;
                 }
-                Output::Refused(reason) => {
+                Output::Refused { reason, pause } => {
+                    let reason = format!(
+                        "{}; it is asked again in {} s",
+                        crate::site::visible(&reason),
+                        (pause * self.hurry).as_secs()
+                    );
                     self.voice.say(&format!("a Master refused this server: {reason}"));
-                    self.shown.refused = Some(crate::site::visible(&reason));
+                    self.shown.refused = Some(reason);
                 }
+                Output::Confirmed => self.shown.refused = None,
                 Output::Twin => {
                     if !self.shown.twin {
                         self.voice.say("another machine says to be this one: two network ports have the same address, or a recorded frame is played back");

@@ -1,6 +1,5 @@
 //! How a refusal is told: to the node, to the log, and by mail, the same one at most once an hour.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::Result;
@@ -11,16 +10,7 @@ use super::{Session, entry_name};
 use crate::enrol::policy::{Application, Standing};
 use crate::enrol::protocol::{Ask, FromMaster, Refused};
 use crate::enrol::store;
-use crate::{files, notify};
-
-/// When which refusal was mailed, in seconds since 1970.
-const MAILED: &str = "/run/cias/enrol-mails.json";
-
-/// The same refusal of the same machine is mailed once in so many seconds.
-const HOUR: u64 = 3600;
-
-/// So many different ones are mailed in an hour; who has the join key can make up machines without end.
-const MOST: usize = 200;
+use crate::notify;
 
 impl Session<'_> {
     /// Refuses the machine.
@@ -35,12 +25,9 @@ impl Session<'_> {
         let Refusal { kind, reason, is_final, .. } = refusal;
         self.note(&format!("{} refused ({kind}): {reason}", entry_name(ask)));
         let _gone = talk.tell(&FromMaster::Refused(Refused { reason: reason.clone(), is_final }));
-        self.mail_once(
-            &format!("{} {kind}", ask.machine),
-            &format!("{} was refused ({kind})", ask.name),
-            ask,
-            &reason,
-        );
+        self.once(&format!("{} {kind}", ask.machine), || {
+            self.mail(&format!("{} was refused ({kind})", ask.name), ask, &reason);
+        });
     }
 
     /// Refuses what said something else than it should.
@@ -51,6 +38,10 @@ impl Session<'_> {
             _ => "the node said how its join ended before it had asked for one: use the same version of cias-firstboot on both".to_owned(),
         };
         self.note(&format!("a connection was refused: {reason}"));
+        let body = format!(
+            "{reason}\n\nWhoever it was has the site's join key, and is a node that works wrong or none of ours; /var/log/cias/enrol.log tells more."
+        );
+        self.once("strange", || notify::own(self.system, self.site, "a connection was refused", &body));
         let _gone = talk.tell(&FromMaster::Refused(Refused { reason, is_final: false }));
     }
 
@@ -65,30 +56,14 @@ impl Session<'_> {
         store::set(root, &Application { machine, standing: Standing::Pending, name, address, who, since })
     }
 
-    fn mail_once(&self, key: &str, subject: &str, ask: &Ask, reason: &str) {
-        match self.is_new(key) {
-            Ok(true) => self.mail(subject, ask, reason),
+    fn once(&self, key: &str, send: impl FnOnce()) {
+        match notify::is_new(&self.system.root, key) {
+            Ok(true) => send(),
             Ok(false) => {}
             Err(error) => {
                 self.note(&format!("warning: no mail is sent, because it cannot be noted: {error:#}"));
             }
         }
-    }
-
-    /// Was this not mailed within the hour? Notes that it is now.
-    fn is_new(&self, key: &str) -> Result<bool> {
-        let now = store::now();
-        let path = self.system.root.path(MAILED);
-        // One that cannot be read is as good as none: it holds nothing but times.
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let mut mailed: BTreeMap<String, u64> = serde_json::from_str(&text).unwrap_or_default();
-        mailed.retain(|_, at| now.abs_diff(*at) < HOUR);
-        if mailed.contains_key(key) || mailed.len() >= MOST {
-            return Ok(false);
-        }
-        mailed.insert(key.to_owned(), now);
-        files::write(&path, serde_json::to_string(&mailed)?, 0o600)?;
-        Ok(true)
     }
 
     /// Tells the administrator.
@@ -101,7 +76,6 @@ impl Session<'_> {
             ask.name,
             ask.address
         );
-        let own = self.system.root.attribute("/etc/hostname").unwrap_or_else(|| "cias".to_owned());
-        notify::mail(self.system, self.site, &own, subject, &body);
+        notify::own(self.system, self.site, subject, &body);
     }
 }

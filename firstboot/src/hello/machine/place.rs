@@ -40,6 +40,8 @@ impl Machine {
             self.holds = Some(offer.address);
             self.enter(Phase::Offered, out);
             out.push(Output::Offered(offer.clone()));
+        } else if self.has_a_place() {
+            out.push(Output::Confirmed);
         }
         self.confirm = now + self.timing.confirmed;
     }
@@ -55,9 +57,13 @@ impl Machine {
             let last = self.refused.map_or(self.timing.refused / 2, |(_, pause)| pause);
             let pause = (last * 2).min(self.timing.refused_most);
             self.refused = Some((now + pause, pause));
-            out.push(Output::Refused(refusal.reason.clone()));
+            out.push(Output::Refused { reason: refusal.reason.clone(), pause });
         } else {
-            self.confirm = now + self.timing.confirmed;
+            let pause = self.timing.confirmed;
+            self.confirm = now + pause;
+            if self.has_a_place() {
+                out.push(Output::Refused { reason: refusal.reason.clone(), pause });
+            }
         }
     }
 

@@ -227,7 +227,7 @@ fn a_masters_offer_is_taken_once_and_only_if_it_answers() {
     let frame = wire.machines[0].offer(offer.clone(), now);
     let out = wire.machines[1].receive(&frame, now);
     assert_eq!(out, [Output::Phase(Phase::Offered), Output::Offered(offer)]);
-    assert!(wire.machines[1].receive(&frame, now).is_empty(), "once");
+    assert_eq!(wire.machines[1].receive(&frame, now), [Output::Confirmed], "it is taken once");
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn refusals_are_told_and_asked_again_after_growing_pauses() {
     wire.add(50, |_| ());
     wire.serve(0);
     wire.add(90, |_| ());
-    let mut times = Vec::new();
+    let (mut times, mut told) = (Vec::new(), Vec::new());
     while wire.now < 600 * SECOND {
         wire.run(SECOND / 10);
         for (_, output) in std::mem::take(&mut wire.said) {
@@ -280,7 +280,9 @@ fn refusals_are_told_and_asked_again_after_growing_pauses() {
                     Refusal { to: asking.from, echo: asking.nonce, is_final: false, reason: "full".into() };
                 let frame = wire.machines[0].refuse(refusal, wire.now);
                 let out = wire.machines[1].receive(&frame, wire.now);
-                assert_eq!(out, [Output::Refused("full".into())]);
+                let [Output::Refused { reason, pause }] = &out[..] else { panic!("{out:?}") };
+                assert_eq!(reason, "full");
+                told.push(pause.as_secs());
                 times.push(wire.now);
             }
         }
@@ -288,6 +290,7 @@ fn refusals_are_told_and_asked_again_after_growing_pauses() {
     let pauses: Vec<u64> = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]).as_secs()).collect();
     assert!(pauses.len() >= 4 && pauses.windows(2).all(|pair| pair[1] > pair[0] * 3 / 2), "{pauses:?}");
     assert!((15..20).contains(&pauses[0]), "{pauses:?}");
+    assert_eq!(told[..4], [15, 30, 60, 120], "what a person is told");
 }
 
 #[test]
