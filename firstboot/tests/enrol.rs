@@ -141,6 +141,32 @@ fn what_an_earlier_session_left_is_taken_back_first_and_a_member_stays_in_the_cl
 }
 
 #[test]
+fn a_node_is_not_taken_out_for_another_machine_that_has_its_name() {
+    if !master::allowed() {
+        return;
+    }
+    let master = Master::new("open", "");
+    let mut session = master.asks(master.ask(1));
+    session.is_welcome();
+    // A member that is switched off, entered meanwhile.
+    let id = MachineId([9; 16]);
+    let other = format!(
+        "{{\"machine\":\"{id}\",\"state\":\"member\",\"address\":\"10.254.9.9\",\"name\":\"{}\",\"fqdn\":\"x\"}}\n",
+        name(1)
+    );
+    master.put("etc/pve/priv/cias/ledger/9", &other);
+    master.cluster(true, &[&name(1)], &[]);
+    session.says(&FromNode::Failed("no quorum".into()));
+    let (reason, is_final) = session.is_refused();
+    assert!(reason.contains("for 10.254.9.9 too, as member of machine 0909") && !is_final, "{reason}");
+    assert_eq!(pvecm(&master), [""; 0]);
+    assert!(master.read("etc/pve/cluster.conf").contains("pve-rack-a-1-1"));
+    let (reason, _) = master.asks(master.ask(1)).is_refused();
+    assert!(reason.contains("has the name \"pve-rack-a-1-1\" twice"), "{reason}");
+    assert_eq!(pvecm(&master), [""; 0]);
+}
+
+#[test]
 fn a_node_that_joined_without_a_word_of_it_is_a_member() {
     if !master::allowed() {
         return;

@@ -150,7 +150,7 @@ mod tests {
             ] {
                 let place =
                     Place { address: [10, 254, 1, byte].into(), name: name.into(), fqdn: name.into() };
-                ledger.enter(Entry { machine: MachineId([byte; 16]), state, place, serial: None });
+                ledger.enter(Entry { machine: MachineId([byte; 16]), state, place, serial: None })?;
             }
             Ok(())
         })
