@@ -55,7 +55,8 @@ Examples:
     /// Show how far this node is
     ///
     /// Says name, address and state (pending, working, interrupted, done, failed or waiting), the reason and the way
-    /// out. Anybody may ask.
+    /// out; then, to root, all nodes of the cluster; then the addresses of the management pages: of the nodes that are
+    /// there, or else of the founder, the Master and this node. Anybody may ask.
     #[command(after_long_help = "\
 Exit codes: 0 shown, whatever the state is; 1 the journal is not readable;
 3 another version wrote it.

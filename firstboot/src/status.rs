@@ -9,14 +9,12 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::agent::published;
+use crate::cluster::pages;
 use crate::cluster::roster::{self, Row};
 use crate::journal::{self, Progress, Stage, State};
 use crate::keepalived::moved;
 use crate::system::Sysroot;
 use crate::{identity, provision};
-
-/// Where Proxmox VE has its pages (docs/facts.md 16).
-const PAGES: u16 = 8006;
 
 /// How far a node is.
 #[derive(Clone, Debug, Serialize)]
@@ -53,7 +51,9 @@ pub struct Status {
     pub agent: Option<published::Agent>,
     /// All nodes of the cluster, as this node knows them.
     pub nodes: Vec<Row>,
-    /// The management pages of the nodes that are there.
+    /// Why they cannot be told.
+    pub nodes_hidden: Option<String>,
+    /// The management pages: of the nodes that are there; if there are none, those that the site file promises.
     pub pages: Vec<String>,
 }
 
@@ -117,15 +117,19 @@ impl Status {
     pub fn read(root: &Sysroot) -> Result<Self> {
         let status = Self::of(&journal::read(root)?.unwrap_or_default(), at_work(root));
         let meanwhile = root.attribute(MEANWHILE).filter(|_| status.state == Overall::Working);
-        let nodes = roster::read(root);
-        let pages =
-            nodes.iter().filter(|row| row.online).map(|row| format!("https://{}:{PAGES}/", row.address));
+        let (nodes, nodes_hidden) = match roster::read(root) {
+            Ok(nodes) => (nodes, None),
+            Err(error) => (Vec::new(), Some(format!("{error:#}"))),
+        };
+        let role_address = moved::role_address(root).map(|(address, here)| RoleAddress { address, here });
+        let pages = pages::read(root, &nodes, role_address.map(|role| role.address), status.address);
         Ok(Self {
             agent: published::read(root)?,
-            role_address: moved::role_address(root).map(|(address, here)| RoleAddress { address, here }),
+            role_address,
             error: status.error.clone().or(meanwhile),
-            pages: pages.collect(),
+            pages,
             nodes,
+            nodes_hidden,
             ..status
         })
     }
@@ -162,6 +166,7 @@ impl Status {
             role_address: None,
             agent: None,
             nodes: Vec::new(),
+            nodes_hidden: None,
             pages: Vec::new(),
         }
     }
@@ -211,6 +216,9 @@ impl fmt::Display for Status {
             writeln!(out, "nodes of the cluster:")?;
             let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
             roster::show(&self.nodes, now, out)?;
+        }
+        if let Some(why) = &self.nodes_hidden {
+            writeln!(out, "nodes of the cluster: not to be seen: {why}")?;
         }
         for page in &self.pages {
             writeln!(out, "{page}")?;
@@ -321,6 +329,43 @@ mod tests {
         assert!(at_work(&tree.root()));
         drop(journal);
         assert!(!at_work(&tree.root()));
+    }
+
+    #[test]
+    fn a_page_is_named_whether_the_cluster_can_be_seen_or_not() {
+        let tree = crate::tree::Tree::from_text("/etc/cias/\n/var/lib/cias/\n");
+        let root = tree.root();
+        let pages = || Status::read(&root).unwrap().pages;
+        assert_eq!(pages(), [""; 0]);
+        let path = root.path(crate::node::SITE);
+        crate::files::write(&path, crate::site::tests::example(), 0o600).unwrap();
+        let promised = ["https://10.254.0.1:8006/", "https://10.254.0.254:8006/"];
+        assert_eq!(pages(), promised, "it waits for its place");
+        let mut journal = journal::Journal::open(&root).unwrap();
+        let place =
+            crate::site::Place { address: [10, 254, 1, 1].into(), name: "n".into(), fqdn: "n.x".into() };
+        journal.update(|state| state.place = Some(place)).unwrap();
+        crate::cluster::record::remember(&root, "DLLL-CIAS").unwrap();
+        let status = Status::read(&root).unwrap();
+        assert_eq!(status.pages, [&promised[..], &["https://10.254.1.1:8006/"]].concat());
+        let text = status.to_string();
+        assert!(
+            text.contains("\nnodes of the cluster: not to be seen: the cluster's file system is not mounted"),
+            "{text}"
+        );
+        assert!(text.ends_with("https://10.254.1.1:8006/\n"), "{text}");
+        std::fs::create_dir_all(root.path("/etc/pve/priv/cias/ledger")).unwrap();
+        std::os::unix::fs::symlink("nodes/m", root.path("/etc/pve/local")).unwrap();
+        let members = r#"{"nodename": "m", "nodelist": {"m": {"online": 1}, "n": {"online": 0}}}"#;
+        std::fs::write(root.path("/etc/pve/.members"), members).unwrap();
+        let line = |number: u8, name: &str| {
+            let machine = format!("{number:02x}").repeat(16);
+            format!(
+                "{{\"machine\":\"{machine}\",\"state\":\"member\",\"address\":\"10.254.3.{number}\",\"name\":\"{name}\",\"fqdn\":\"x\"}}\n"
+            )
+        };
+        std::fs::write(root.path("/etc/pve/priv/cias/ledger/3"), line(1, "m") + &line(2, "n")).unwrap();
+        assert_eq!(pages(), ["https://10.254.3.1:8006/"], "only of nodes that are there");
     }
 
     #[test]
