@@ -209,14 +209,6 @@ fn two_joins_go_one_after_the_other_and_a_waiting_node_may_leave() {
     second.is_welcome();
 }
 
-/// Takes all these slots but the first, as other sessions would.
-fn fill(master: &Master, kind: &str, count: usize) -> Vec<impl Drop + use<>> {
-    let folder = master.path("run/cias").join(kind);
-    fs::create_dir_all(&folder).unwrap();
-    let take = |number: usize| files::lock(&folder.join(number.to_string()), String::new).unwrap();
-    (1..count).map(take).collect()
-}
-
 #[test]
 fn only_so_many_wait_and_one_more_is_told_at_once_to_ask_again() {
     if !master::allowed() {
@@ -225,7 +217,7 @@ fn only_so_many_wait_and_one_more_is_told_at_once_to_ask_again() {
     let master = Master::new("open", "");
     let mut first = master.asks(master.ask(1));
     first.is_welcome();
-    let others = fill(&master, "enrol-waiting", 64);
+    let others = master.fill("enrol-waiting", 64);
     let mut last = master.asks(master.ask(2));
     assert!(matches!(last.hears(), FromMaster::Wait(_)));
     for _ in 0..2 {
@@ -246,7 +238,7 @@ fn only_so_many_may_be_silent() {
         return;
     }
     let master = Master::new("open", "");
-    let others = fill(&master, "enrol-silent", 128);
+    let others = master.fill("enrol-silent", 128);
     // Who has said what it wants is silent no more.
     master.asks(master.ask(1)).is_welcome();
     let _silent =
