@@ -8,6 +8,7 @@ use std::fs;
 
 use cias_firstboot::cluster::register;
 use cias_firstboot::enrol::protocol::{Ask, FromMaster, FromNode};
+use cias_firstboot::files;
 use cias_firstboot::hello::MachineId;
 use cias_firstboot::hello::ledger::State;
 use master::{Master, machine, name, pid, wait};
@@ -141,6 +142,32 @@ fn what_an_earlier_session_left_is_taken_back_first_and_a_member_stays_in_the_cl
 }
 
 #[test]
+fn a_node_is_not_taken_out_for_another_machine_that_has_its_name() {
+    if !master::allowed() {
+        return;
+    }
+    let master = Master::new("open", "");
+    let mut session = master.asks(master.ask(1));
+    session.is_welcome();
+    // A member that is switched off, entered meanwhile.
+    let id = MachineId([9; 16]);
+    let other = format!(
+        "{{\"machine\":\"{id}\",\"state\":\"member\",\"address\":\"10.254.9.9\",\"name\":\"{}\",\"fqdn\":\"x\"}}\n",
+        name(1)
+    );
+    master.put("etc/pve/priv/cias/ledger/9", &other);
+    master.cluster(true, &[&name(1)], &[]);
+    session.says(&FromNode::Failed("no quorum".into()));
+    let (reason, is_final) = session.is_refused();
+    assert!(reason.contains("for 10.254.9.9 too, as member of machine 0909") && !is_final, "{reason}");
+    assert_eq!(pvecm(&master), [""; 0]);
+    assert!(master.read("etc/pve/cluster.conf").contains("pve-rack-a-1-1"));
+    let (reason, _) = master.asks(master.ask(1)).is_refused();
+    assert!(reason.contains("has the name \"pve-rack-a-1-1\" twice"), "{reason}");
+    assert_eq!(pvecm(&master), [""; 0]);
+}
+
+#[test]
 fn a_node_that_joined_without_a_word_of_it_is_a_member() {
     if !master::allowed() {
         return;
@@ -180,6 +207,63 @@ fn two_joins_go_one_after_the_other_and_a_waiting_node_may_leave() {
     first.says(&FromNode::Joined);
     assert_eq!(first.hears(), FromMaster::Confirmed);
     second.is_welcome();
+}
+
+#[test]
+fn only_so_many_wait_and_one_more_is_told_at_once_to_ask_again() {
+    if !master::allowed() {
+        return;
+    }
+    let master = Master::new("open", "");
+    let mut first = master.asks(master.ask(1));
+    first.is_welcome();
+    let others = master.fill("enrol-waiting", 64);
+    let mut last = master.asks(master.ask(2));
+    assert!(matches!(last.hears(), FromMaster::Wait(_)));
+    for _ in 0..2 {
+        let (reason, is_final) = master.asks(master.ask(2)).is_refused();
+        assert!(reason.contains("64 other sessions are before this one") && !is_final, "{reason}");
+    }
+    wait("the mail", || subjects(&master) == ["pve-rack-a-1-2 was refused (busy)"]);
+    last.dies();
+    wait("its end", || log(&master).contains("ended while it waited"));
+    let mut next = master.asks(master.ask(2));
+    assert!(matches!(next.hears(), FromMaster::Wait(_)), "its slot is free");
+    drop(others);
+}
+
+#[test]
+fn only_so_many_may_be_silent() {
+    if !master::allowed() {
+        return;
+    }
+    let master = Master::new("open", "");
+    let others = master.fill("enrol-silent", 128);
+    // Who has said what it wants is silent no more.
+    master.asks(master.ask(1)).is_welcome();
+    let _silent =
+        master.ssh("join", &[], &[]).stdin(std::process::Stdio::piped()).spawn().map(Silent).unwrap();
+    let take = || files::lock(&master.path("run/cias/enrol-silent/0"), String::new);
+    wait("the last slot", || take().is_err());
+    let mut last = None;
+    wait("the end of the silence", || {
+        last = take().ok();
+        last.is_some()
+    });
+    let (reason, is_final) = master.asks(master.ask(1)).is_refused();
+    assert!(reason.contains("128 other sessions are before this one") && !is_final, "{reason}");
+    drop((others, last));
+}
+
+/// A connection that says nothing.
+struct Silent(std::process::Child);
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]

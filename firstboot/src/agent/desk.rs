@@ -285,10 +285,7 @@ impl Clerk {
             place: place.clone(),
             serial: self.serial.clone(),
         };
-        register::change(&self.root, |ledger| {
-            ledger.enter(entry);
-            Ok(())
-        })
+        register::change(&self.root, |ledger| ledger.enter(entry))
     }
 
     /// All answers, after one change of the ledger.

@@ -124,11 +124,8 @@ mod tests {
     fn enter(tree: &Tree, place: Place, port: u8, state: State) {
         std::fs::create_dir_all(tree.root().path("/run/cias")).unwrap();
         let machine = MachineId::of(&[format!("52:54:00:00:00:{port:02x}")]).unwrap();
-        register::change(&tree.root(), |ledger| {
-            ledger.enter(Entry { machine, state, place, serial: None });
-            Ok(())
-        })
-        .unwrap();
+        register::change(&tree.root(), |ledger| ledger.enter(Entry { machine, state, place, serial: None }))
+            .unwrap();
     }
 
     fn found((tree, site): &(Tree, Site)) -> String {

@@ -42,9 +42,8 @@ impl Session<'_> {
     /// Lets the node in, and takes all back unless the cluster sees it in the end. The caller holds the lock.
     pub(super) fn join(&self, ask: &Ask, entry: &Entry, key: &PublicKey, talk: &mut Talk<impl Write>) {
         let name = &entry.place.name;
-        let was_member = entry.state == State::Member;
         // What an earlier session of its left, whose Master was cut off, would make `pvecm add` fail.
-        let ready = self.take_back(name, was_member, key).and_then(|()| self.welcome(name, key));
+        let ready = self.take_back(entry, key).and_then(|()| self.welcome(name, key));
         let welcome = match ready {
             Ok(welcome) => welcome,
             Err(error) => {
@@ -206,7 +205,7 @@ impl Session<'_> {
         self.note(reason);
         // The lock is held meanwhile, and the node, if it is still there, asks again only when all is clean.
         self.until(FADES, || !self.is_online(name));
-        let left = self.take_back(name, entry.state == State::Member, key);
+        let left = self.take_back(entry, key);
         let reason = match left {
             Ok(()) => reason.to_owned(),
             Err(error) => {
@@ -218,20 +217,36 @@ impl Session<'_> {
     }
 
     /// Takes a node that is not there out of the cluster's configuration, and its key with it. One that is online, or was a member
-    /// before, stays a node.
-    fn take_back(&self, name: &str, was_member: bool, key: &PublicKey) -> Result<()> {
+    /// before, stays a node; so does one that has its name from another entry of the ledger.
+    fn take_back(&self, entry: &Entry, key: &PublicKey) -> Result<()> {
         let root = &self.system.root;
+        let name = &entry.place.name;
         if self.is_online(name) {
             self.note(&format!("{name} is online, so nothing is taken back"));
             return Ok(());
         }
         let nodes = conf::nodes(root);
-        if !was_member && nodes.iter().any(|node| node == name) {
+        if entry.state != State::Member && nodes.iter().any(|node| node == name) {
+            self.is_nobody_elses(entry)?;
             self.regain_quorum(name, &nodes)?;
             self.note(&format!("{name} is in the cluster's configuration and never joined: it is taken out"));
             self.system.runner.run(&Call::new("pvecm").args(["delnode", name]).limit(COMMAND))?;
         }
         self.edit_keys(|text| key.removed_from(text))
+    }
+
+    /// The cluster knows nodes by their names, and may mean another machine. A ledger that cannot be read says nothing of that.
+    fn is_nobody_elses(&self, entry: &Entry) -> Result<()> {
+        let ledger = register::read(&self.system.root)?;
+        let Some(other) = ledger.namesake(&entry.place) else { return Ok(()) };
+        Err(Class::Refused.error(format!(
+            "the ledger has the name {} for {} too, as {} of machine {}, so the node of that name stays in the cluster: `pvecm nodes` shows it, \
+             and a person decides whose it is",
+            entry.place.name,
+            other.place.address,
+            other.state.name(),
+            other.machine
+        )))
     }
 
     /// Has the Master regain a quorum that a newcomer took from it.

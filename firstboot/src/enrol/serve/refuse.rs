@@ -25,9 +25,9 @@ impl Session<'_> {
         let Refusal { kind, reason, is_final, .. } = refusal;
         self.note(&format!("{} refused ({kind}): {reason}", entry_name(ask)));
         let _gone = talk.tell(&FromMaster::Refused(Refused { reason: reason.clone(), is_final }));
-        self.once(&format!("{} {kind}", ask.machine), || {
-            self.mail(&format!("{} was refused ({kind})", ask.name), ask, &reason);
-        });
+        // Where many ask at once it is one fact, whoever hears it.
+        let key = if kind == "busy" { kind.to_owned() } else { format!("{} {kind}", ask.machine) };
+        self.once(&key, || self.mail(&format!("{} was refused ({kind})", ask.name), ask, &reason));
     }
 
     /// Refuses what said something else than it should.
