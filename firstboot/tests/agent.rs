@@ -383,3 +383,43 @@ fn a_server_takes_the_place_that_a_master_gives_and_keeps_it() {
         .waits_for("the same place", |published| published["pid"] == pid && published["phase"] == "offered");
     assert_eq!(again["role"], "node");
 }
+
+#[test]
+fn a_founder_that_has_begun_nothing_yields_to_a_master_and_one_that_has_begun_stops() {
+    if !wire::allowed() {
+        return;
+    }
+    for begins in [false, true] {
+        let mut wire = Wire::new();
+        let tap = Tap::new(&mut wire);
+        let server = Server::new(&mut wire, 1, "");
+        if begins {
+            // It has its name and address, and no cluster.
+            server.node.answers("pvecm", Some("exec /bin/sleep 600"));
+        } else {
+            // It does not come to the first step.
+            server.node.finds_another("exec /bin/sleep 600");
+        }
+        server.waits_for("its own election", |published| {
+            let said = server.node.read("var/log/cias/agent.log");
+            published["role"] == "founder" && said.contains("runs `cias run`")
+        });
+        let memory = |key: &str| {
+            let text = server.node.read("var/lib/cias/agent.json");
+            serde_json::from_str::<serde_json::Value>(&text).unwrap()[key].clone()
+        };
+        if begins {
+            wait("its place", || (memory("progress") == "settled").then_some(()));
+        }
+        let wanted = if begins { "stopped" } else { "offered" };
+        serve(&tap, [10, 254, 1, 7].into(), || server.published()["phase"] == wanted);
+        let said = server.node.read("var/log/cias/agent.log");
+        if begins {
+            assert!(said.contains("STOPPED: this machine has begun to found a cluster"), "{said}");
+            assert!(server.node.wants(0, &["status"]).0.contains("STOPPED"), "{said}");
+            continue;
+        }
+        assert!(said.contains("nothing was begun here"), "{said}");
+        assert_eq!((memory("elected"), memory("progress")), (false.into(), "nothing".into()));
+    }
+}

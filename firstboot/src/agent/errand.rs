@@ -63,9 +63,7 @@ impl Errand {
         let asked = stop.clone();
         let thread = std::thread::spawn(move || {
             if let Some(before) = before {
-                before.stop();
-                // One that panicked has ended, too.
-                let _ = before.thread.join();
+                before.finish();
             }
             // Nobody listens any more only if the agent ends.
             let _ = tell.send(deed(&asked));
@@ -77,6 +75,13 @@ impl Errand {
     /// Ends it before its time.
     pub fn stop(&self) {
         self.stop.ask();
+    }
+
+    /// Ends it before its time, and waits until it has ended, which takes seconds: its command is killed.
+    pub fn finish(self) {
+        self.stop();
+        // One that panicked has ended, too.
+        let _ = self.thread.join();
     }
 
     /// What became of it, once it has ended.

@@ -35,6 +35,9 @@ pub struct Memory {
     pub progress: Progress,
     /// The place that a Master gave it.
     pub offer: Option<Kept>,
+    /// The clock was set, and the hardware's is to follow.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stepped: bool,
     /// It does nothing any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stopped>,
@@ -105,6 +108,7 @@ impl Memory {
             elected: false,
             progress: Progress::Nothing,
             offer: None,
+            stepped: false,
             stopped: None,
         }
     }

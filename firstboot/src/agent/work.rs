@@ -70,8 +70,6 @@ pub(super) struct Agent<'a> {
     /// When it looked last how it stands to the cluster.
     stood: Option<Duration>,
     errand: Option<Errand>,
-    /// The clock was set, and the hardware's is to follow.
-    stepped: bool,
     /// When `cias run` is to be tried again.
     again: Option<Duration>,
     patience: deeds::Patience,
@@ -123,7 +121,6 @@ impl<'a> Agent<'a> {
             desk,
             stood: None,
             errand: None,
-            stepped: false,
             again: None,
             patience: deeds::Patience::default(),
             woken,
@@ -192,6 +189,7 @@ impl<'a> Agent<'a> {
         if self.unwritten.is_some() {
             self.remember()?;
         }
+        self.look_at_progress()?;
         // One that has stopped enters nothing in the ledger and starts nothing.
         let may_stand = self.memory.stopped.is_none();
         if may_stand && self.stood.is_none_or(|stood| now >= stood + serve::STAND / self.hurry) {

@@ -9,9 +9,10 @@ use super::super::clock;
 use super::super::errand::{Errand, Task};
 use super::super::memory::{Kept, Stopped};
 use super::Agent;
+use crate::hello::MachineId;
 use crate::hello::output::Output;
 use crate::hello::rank::{Phase, Progress};
-use crate::journal;
+use crate::journal::{self, Role};
 use crate::status::{Overall, Status};
 
 /// When `cias run` is tried again that found it too early, at first and at most.
@@ -45,24 +46,11 @@ impl Agent<'_> {
                 }
                 Output::Elected => {
                     self.memory.elected = true;
-                    self.memory.progress = self.memory.progress.max(Progress::Settled);
                     self.voice.say("this machine founds the cluster");
                     self.remember()?;
                 }
-                Output::Yielded(other) => {
-                    self.memory.elected = false;
-                    self.memory.progress = Progress::Nothing;
-                    self.voice.say(&format!("yields to {other}; nothing was begun here"));
-                    self.remember()?;
-                }
-                Output::Stopped(other) => {
-                    let reason = format!(
-                        "this machine has begun to found a cluster and {other} leads one already; which of them is to go on must be decided by a person: \
-                         install this server anew to have it join the other"
-                    );
-                    self.stop(Stopped { reason, is_retired: false })?;
-                    self.step_back(false)?;
-                }
+                Output::Yielded(other) => self.give_way(other)?,
+                Output::Stopped(other) => self.stop_for(other)?,
                 Output::Retired(reason) => {
                     self.stop(Stopped { reason: crate::site::visible(&reason), is_retired: true })?;
                     self.step_back(true)?;
@@ -77,6 +65,7 @@ impl Agent<'_> {
                 Output::Asked(asking) => self.desk.ask(asking),
                 Output::Offered(offer) => {
                     self.set_clock(offer.time);
+                    self.memory.elected = false;
                     self.memory.offer = Some(Kept::from(&offer));
                     self.shown.refused = None;
                     self.voice.say(&format!(
@@ -106,6 +95,44 @@ impl Agent<'_> {
         Ok(())
     }
 
+    /// It was elected, and another one goes before it. What `cias run` came to counts, and not what was last heard of it.
+    fn give_way(&mut self, other: MachineId) -> Result<()> {
+        if let Some(errand) = self.errand.take() {
+            errand.finish();
+        }
+        if self.has_begun()? {
+            self.machine.set_stopped();
+            return self.stop_for(other);
+        }
+        self.memory.elected = false;
+        self.voice.say(&format!("yields to {other}; nothing was begun here"));
+        self.remember()
+    }
+
+    fn stop_for(&mut self, other: MachineId) -> Result<()> {
+        let reason = format!(
+            "this machine has begun to found a cluster and {other} leads one already; which of them is to go on must be decided by a person: \
+             install this server anew to have it join the other"
+        );
+        self.stop(Stopped { reason, is_retired: false })?;
+        self.step_back(false)
+    }
+
+    /// Has `cias run` taken the founder's name and address? From then on something may be lost.
+    fn has_begun(&self) -> Result<bool> {
+        let state = journal::read(self.root)?.unwrap_or_default();
+        Ok(state.place.is_some() && state.role == Some(Role::Founder))
+    }
+
+    /// Lets the others know once something may be lost.
+    pub(super) fn look_at_progress(&mut self) -> Result<()> {
+        if self.memory.elected && self.memory.progress == Progress::Nothing && self.has_begun()? {
+            self.memory.progress = Progress::Settled;
+            self.remember()?;
+        }
+        Ok(())
+    }
+
     /// From now on it does nothing, also after a restart, until a person has looked.
     fn stop(&mut self, stopped: Stopped) -> Result<()> {
         self.voice.say(&format!("STOPPED: {}", stopped.reason));
@@ -126,7 +153,7 @@ impl Agent<'_> {
                 let way = if off > 0 { "behind" } else { "ahead of" };
                 self.voice
                     .say(&format!("the clock was {} s {way} the Master's and was set", off.unsigned_abs()));
-                self.stepped = true;
+                self.memory.stepped = true;
             }
             Err(error) => self.voice.say(&format!("warning: {error:#}")),
         }
@@ -172,8 +199,7 @@ impl Agent<'_> {
         let is_stopped = self.machine.rank().phase == Phase::Stopped || self.memory.stopped.is_some();
         if is_decided && !is_stopped && self.errand.is_none() && self.state()?.state != Overall::Done {
             self.voice.say("runs `cias run`");
-            let stepped = std::mem::take(&mut self.stepped);
-            self.start_errand(Task::Arrive { stepped })?;
+            self.start_errand(Task::Arrive { stepped: self.memory.stepped })?;
         }
         Ok(())
     }
@@ -182,9 +208,19 @@ impl Agent<'_> {
         Ok(Status::of(&journal::read(self.root)?.unwrap_or_default(), false))
     }
 
+    /// The hardware's clock has followed, if that could be.
+    fn forget_step(&mut self) {
+        if std::mem::take(&mut self.memory.stepped)
+            && let Err(error) = self.memory.write(self.root)
+        {
+            self.log.note(&format!("warning: {error:#}"));
+        }
+    }
+
     pub(super) fn end_errand(&mut self) -> Result<()> {
         let Some(ended) = self.errand.as_ref().and_then(Errand::ended) else { return Ok(()) };
         self.errand = None;
+        self.forget_step();
         let sentence = match ended {
             Ended::Left => "this node was removed from the cluster, and its services were ended".to_owned(),
             Ended::Withdrawn => {
