@@ -123,6 +123,33 @@ fn a_killed_node_and_one_that_failed_are_taken_back_and_the_next_may_join() {
 }
 
 #[test]
+fn somebody_elses_key_opens_nothing_for_a_node_and_stays_where_it_is() {
+    if !master::allowed() {
+        return;
+    }
+    let master = Master::new("open", "");
+    let key = master.ask(2).key;
+    let (kind, rest) = key.split_once(' ').unwrap();
+    let theirs = format!("{kind} {} admin@desk\n", rest.split(' ').next().unwrap());
+    master.put(KEYS, &theirs);
+    for _ in 0..2 {
+        let (reason, _) = master.asks(Ask { key: key.clone(), ..master.ask(1) }).is_refused();
+        assert!(reason.contains("stands in") && reason.contains("admin@desk"), "{reason}");
+        assert_eq!(master.read(KEYS), theirs);
+    }
+    // Its own is taken, and again after `ssh-copy-id` has put it there once more.
+    let own = master.ask(1).key;
+    let mut session = master.asks(master.ask(1));
+    session.is_welcome();
+    let text = master.read(KEYS);
+    assert!(text.starts_with(&theirs) && text.lines().count() == 2, "{text}");
+    master.put(KEYS, &format!("{text}{own}\n"));
+    session.dies();
+    wait("the way back", || master.read(KEYS) == theirs);
+    master.asks(master.ask(1)).is_welcome();
+}
+
+#[test]
 fn what_an_earlier_session_left_is_taken_back_first_and_a_member_stays_in_the_cluster() {
     if !master::allowed() {
         return;

@@ -11,6 +11,7 @@ use crate::cluster::probe::Responder;
 use crate::cluster::{conf, members, members::Members, register};
 use crate::enrol::keys::{self, PublicKey};
 use crate::enrol::protocol::{Ask, FromMaster, FromNode, Refused, Welcome};
+use crate::enrol::store;
 use crate::files;
 use crate::hello::ledger::{Entry, State};
 use crate::outcome::Class;
@@ -43,7 +44,7 @@ impl Session<'_> {
     pub(super) fn join(&self, ask: &Ask, entry: &Entry, key: &PublicKey, talk: &mut Talk<impl Write>) {
         let name = &entry.place.name;
         // What an earlier session of its left, whose Master was cut off, would make `pvecm add` fail.
-        let ready = self.take_back(entry, key).and_then(|()| self.welcome(name, key));
+        let ready = self.take_back(entry, key).and_then(|()| self.welcome(entry, key));
         let welcome = match ready {
             Ok(welcome) => welcome,
             Err(error) => {
@@ -105,7 +106,7 @@ impl Session<'_> {
     }
 
     /// Accepts the key, and gathers what the node needs.
-    fn welcome(&self, name: &str, key: &PublicKey) -> Result<Welcome> {
+    fn welcome(&self, entry: &Entry, key: &PublicKey) -> Result<Welcome> {
         let root = &self.system.root;
         let members = Members::read(root)?.context("the cluster's file system is not mounted at /etc/pve")?;
         let address = members.nodes.get(&members.name).and_then(|node| node.ip).with_context(|| {
@@ -123,17 +124,44 @@ impl Session<'_> {
             !host_keys.is_empty(),
             "found no public host key of ssh in /etc/ssh (ssh_host_*_key.pub), wanted RSA or ECDSA: `dpkg-reconfigure openssh-server` makes them"
         );
-        self.edit_keys(|text| key.added_to(text, name))?;
+        self.accept(entry, key)?;
         Ok(Welcome { master: members.name, address, host_keys, cluster: self.site.site.cluster_name.clone() })
     }
 
-    fn edit_keys(&self, edit: impl FnOnce(&str) -> String) -> Result<()> {
+    /// Is this the key that the machine was let in with before? `ssh-copy-id` of `pvecm add` puts it into the file under another comment, so
+    /// that the file alone does not tell.
+    fn is_own(&self, entry: &Entry, key: &PublicKey) -> Result<bool> {
+        Ok(store::key_of(&self.system.root, entry.machine)?.is_some_and(|own| own == key.bare()))
+    }
+
+    /// Puts the key into the file. Whoever has the join key could send anybody's public key, and have it taken out again with the join that
+    /// failed: so one that stands there already must be the machine's own.
+    fn accept(&self, entry: &Entry, key: &PublicKey) -> Result<()> {
+        let name = &entry.place.name;
+        let own = self.is_own(entry, key)?;
+        self.edit_keys(|text| {
+            if let (false, Some(line)) = (own, key.taken_in(text, name)) {
+                let whose = line.split_ascii_whitespace().next_back().unwrap_or_default();
+                return Err(Class::Refused.error(format!(
+                    "its public key stands in {} already, with the comment {}: a node makes a key of its own; remove /root/.ssh/id_rsa and \
+                     id_rsa.pub on the node, or the line on the Master if it is left over",
+                    keys::FILE,
+                    crate::site::shown_value(whose)
+                )));
+            }
+            // Before the file: cut off in between, it is known as the machine's own.
+            store::set_key(&self.system.root, entry.machine, &key.bare())?;
+            Ok(key.added_to(text, name))
+        })
+    }
+
+    fn edit_keys(&self, edit: impl FnOnce(&str) -> Result<String>) -> Result<()> {
         let path = self.system.root.path(keys::FILE);
         let text = match std::fs::read_to_string(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             text => text.with_context(|| format!("reading {}", keys::FILE))?,
         };
-        let new = edit(&text);
+        let new = edit(&text)?;
         if new == text { Ok(()) } else { files::write_shared(&path, new) }
     }
 
@@ -232,7 +260,11 @@ impl Session<'_> {
             self.note(&format!("{name} is in the cluster's configuration and never joined: it is taken out"));
             self.system.runner.run(&Call::new("pvecm").args(["delnode", name]).limit(COMMAND))?;
         }
-        self.edit_keys(|text| key.removed_from(text))
+        // A key that it was never let in with is somebody else's.
+        if self.is_own(entry, key)? {
+            self.edit_keys(|text| Ok(key.removed_from(text)))?;
+        }
+        Ok(())
     }
 
     /// The cluster knows nodes by their names, and may mean another machine. A ledger that cannot be read says nothing of that.
