@@ -29,6 +29,7 @@ use crate::hello::rank::Phase;
 use crate::hello::timing::Timing;
 use crate::interrupt::Interrupt;
 use crate::log::Log;
+use crate::notify::Mailed;
 use crate::system::Sysroot;
 
 /// How often it looks at the ports and publishes.
@@ -75,6 +76,8 @@ pub(super) struct Agent<'a> {
     /// When `cias run` is to be tried again.
     again: Option<Duration>,
     patience: deeds::Patience,
+    /// The refusals that were mailed, by the time of the clock above.
+    mailed: Mailed,
     woken: UnixStream,
     wake: UnixStream,
     looked: Option<Duration>,
@@ -126,6 +129,7 @@ impl<'a> Agent<'a> {
             stepped: false,
             again: None,
             patience: deeds::Patience::default(),
+            mailed: Mailed::default(),
             woken,
             wake,
             looked: None,
