@@ -42,7 +42,7 @@ impl Agent<'_> {
                 Output::Send(frame) => self.send(&frame)?,
                 Output::Phase(phase) => {
                     self.voice.say(&format!("is now {}", phase.name()));
-                    if matches!(phase, Phase::Offered | Phase::Member | Phase::Serving) {
+                    if matches!(phase, Phase::Founder | Phase::Offered | Phase::Member | Phase::Serving) {
                         self.shown.refused = None;
                     }
                     self.publish(true);
