@@ -173,7 +173,7 @@ mod tests {
             carrier: true,
             heard: 2,
             leader: Some(Leader { id: "ab12".into(), priority: 9, phase: "serving".into() }),
-            refused: Some("all places are given; it is asked again in 15 s".into()),
+            refused: Some("all places are given; tried again in 15 s".into()),
             hopeless: vec!["the memory is 4.2 GB".into()],
             ..Published::of_this_process()
         };
@@ -186,7 +186,7 @@ mod tests {
   way out: `cias run` begins, as every boot does
   agent: candidate on bond0, hears 2 other servers of the site
   Master: ab12 (serving, priority 9)
-  a Master refused this server: all places are given; it is asked again in 15 s
+  a Master refused this server: all places are given; tried again in 15 s
   nobody here may found: the memory is 4.2 GB
 
 ";

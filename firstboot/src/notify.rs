@@ -1,12 +1,10 @@
 //! Mail to the administrator. One that cannot be sent is a warning in the log, and stops nothing.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
-use crate::agent::published;
-use crate::files;
 use crate::runner::Call;
 use crate::site::Site;
 use crate::system::{Sysroot, System};
@@ -14,38 +12,32 @@ use crate::system::{Sysroot, System};
 /// A mail goes to a queue, which takes no time; without one nobody waits for it.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// When what was mailed, in seconds since 1970.
-const MAILED: &str = "/run/cias/mails.json";
-
-/// The same is mailed once in so many seconds.
+/// The same thing about the same machine is mailed once in so many seconds.
 const HOUR: u64 = 3600;
 
 /// So many different ones are mailed in an hour; who has a key of the site can make up machines without end.
 const MOST: usize = 200;
 
-/// Was this not mailed within the hour? Notes that it is now.
-pub fn is_new(root: &Sysroot, key: &str) -> Result<bool> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    let path = root.path(MAILED);
-    // The enrolment and the agent both mail.
-    files::make_folder(&root.path(published::FOLDER), 0o755)?;
-    let _turn = files::lock_in_turn(&path.with_extension("lock"))?;
-    // One that cannot be read is as good as none: it holds nothing but times.
-    let text = std::fs::read_to_string(&path).unwrap_or_default();
-    let mut mailed: BTreeMap<String, u64> = serde_json::from_str(&text).unwrap_or_default();
-    mailed.retain(|_, at| now.abs_diff(*at) < HOUR);
-    if mailed.contains_key(key) || mailed.len() >= MOST {
-        return Ok(false);
+/// What was mailed within the hour, and when.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Mailed(BTreeMap<String, u64>);
+
+impl Mailed {
+    /// Is `key` to be mailed at `now`, in seconds of a clock that is always the same one? Notes that it is.
+    pub fn is_new(&mut self, key: &str, now: u64) -> bool {
+        self.0.retain(|_, at| now.abs_diff(*at) < HOUR);
+        let is_new = !self.0.contains_key(key) && self.0.len() < MOST;
+        if is_new {
+            self.0.insert(key.to_owned(), now);
+        }
+        is_new
     }
-    mailed.insert(key.to_owned(), now);
-    files::write(&path, serde_json::to_string(&mailed)?, 0o600)?;
-    Ok(true)
 }
 
-/// Sends a mail of this node.
-pub fn own(system: &System, site: &Site, subject: &str, body: &str) {
-    let own = system.root.attribute("/etc/hostname").unwrap_or_else(|| "cias".to_owned());
-    mail(system, site, &own, subject, body);
+/// What makes a reason another one: numbers in it, as counters and times, do not.
+pub fn gist(reason: &str) -> String {
+    reason.chars().filter(|letter| !letter.is_ascii_digit()).collect()
 }
 
 /// Sends a mail of the node `from` to `notify.mail`, or to `site.mail` without it.
@@ -103,6 +95,22 @@ mod tests {
         assert_eq!(found, wanted);
         let elsewhere = from_text(&(example() + "[notify]\nmail = \"watch@example.com\"\n")).unwrap();
         assert!(message(&elsewhere, "a", "b", "c").contains("\nTo: watch@example.com\n"));
+    }
+
+    #[test]
+    fn the_same_is_mailed_once_an_hour_and_not_more_than_so_much() {
+        let mut mailed = Mailed::default();
+        let key = |machine: &str, reason: &str| format!("{machine} {}", gist(reason));
+        assert!(mailed.is_new(&key("a1", "3 of 50 answered"), 10));
+        assert!(!mailed.is_new(&key("a1", "14 of 50 answered"), 11));
+        assert!(mailed.is_new(&key("a2", "3 of 50 answered"), 12));
+        assert!(mailed.is_new(&key("a1", "no quorum"), 13));
+        assert!(!mailed.is_new(&key("a1", "3 of 50 answered"), 10 + HOUR - 1));
+        assert!(mailed.is_new(&key("a1", "3 of 50 answered"), 10 + HOUR));
+        // A clock that was set back keeps nothing for ever.
+        assert!(mailed.is_new(&key("a1", "3 of 50 answered"), 1));
+        let count = (0..1000).filter(|number| mailed.is_new(&number.to_string(), 2)).count();
+        assert_eq!((count, mailed.0.len()), (MOST - 3, MOST), "three were there");
     }
 
     #[test]

@@ -331,6 +331,32 @@ fn each_refusal_reaches_the_node_and_the_same_one_is_mailed_once() {
 }
 
 #[test]
+fn who_does_not_ask_first_is_refused_and_that_is_mailed_once() {
+    if !master::allowed() {
+        return;
+    }
+    let master = Master::new("open", "");
+    for _ in 0..2 {
+        let (reason, _) = master.begins(&FromNode::Joined).is_refused();
+        assert!(reason.contains("before it had asked for one"), "{reason}");
+    }
+    let mut ask = master.ask(1);
+    ask.version = 2;
+    master.asks(ask).is_refused();
+    // Mails come in their order.
+    wait("the mails", || subjects(&master).iter().any(|subject| subject.ends_with("(version)")));
+    assert_eq!(
+        subjects(&master),
+        ["a connection was refused (early)", "pve-rack-a-1-1 was refused (version)"]
+    );
+    let mails = master.read("mails");
+    assert!(
+        mails.contains("before it had asked for one") && mails.contains("\nIt came from 127.0.0.1"),
+        "{mails}"
+    );
+}
+
+#[test]
 fn a_window_lets_in_while_it_is_open() {
     if !master::allowed() {
         return;

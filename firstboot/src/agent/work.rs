@@ -29,6 +29,7 @@ use crate::hello::rank::Phase;
 use crate::hello::timing::Timing;
 use crate::interrupt::Interrupt;
 use crate::log::Log;
+use crate::notify::Mailed;
 use crate::system::Sysroot;
 
 /// How often it looks at the ports and publishes.
@@ -73,6 +74,8 @@ pub(super) struct Agent<'a> {
     /// When `cias run` is to be tried again.
     again: Option<Duration>,
     patience: deeds::Patience,
+    /// The refusals that were mailed, by the time of the clock above.
+    mailed: Mailed,
     woken: UnixStream,
     wake: UnixStream,
     looked: Option<Duration>,
@@ -123,6 +126,7 @@ impl<'a> Agent<'a> {
             errand: None,
             again: None,
             patience: deeds::Patience::default(),
+            mailed: Mailed::default(),
             woken,
             wake,
             looked: None,

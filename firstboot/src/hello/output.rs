@@ -27,14 +27,9 @@ pub enum Output {
     Asked(Asking),
     /// A Master gave a place.
     Offered(Offer),
-    /// A Master gave none, or says that the place that this machine has is not its own.
-    Refused {
-        /// Why, for people.
-        reason: String,
-        /// After which it is asked again.
-        pause: Duration,
-    },
-    /// A Master says that the place that this machine has is its own.
+    /// A Master gave none, or does not know the one that this machine has; it is asked again after the pause.
+    Refused(String, Duration),
+    /// A Master knows this machine's place after all.
     Confirmed,
     /// The Master says that this machine's place was taken from it for good.
     Retired(String),

@@ -263,10 +263,15 @@ impl Master {
 
     /// A session in which this is asked.
     pub fn asks(&self, ask: Ask) -> Session {
+        self.begins(&FromNode::Ask(ask))
+    }
+
+    /// A session that begins with this word.
+    pub fn begins(&self, word: &FromNode) -> Session {
         let mut child = self.ssh("join", &[], &[]).stdin(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         let mut session = Session { child, input, output };
-        session.says(&FromNode::Ask(ask));
+        session.says(word);
         session
     }
 }

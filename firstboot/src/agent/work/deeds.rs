@@ -12,7 +12,8 @@ use super::Agent;
 use crate::hello::MachineId;
 use crate::hello::output::Output;
 use crate::hello::rank::{Phase, Progress};
-use crate::journal::{self, Role};
+use crate::journal;
+use crate::notify;
 use crate::status::{Overall, Status};
 
 /// When `cias run` is tried again that found it too early, at first and at most.
@@ -26,9 +27,9 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// The pause after a try that found it too early for `reason`. Numbers in it, as counters and times, make no other reason.
+    /// The pause after a try that found it too early for `reason`.
     fn pause(&mut self, reason: &str) -> Duration {
-        let reason: String = reason.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+        let reason = notify::gist(reason);
         self.pause = if reason == self.reason { (self.pause * 2).min(AGAIN.1) } else { AGAIN.0 };
         self.reason = reason;
         self.pause
@@ -42,6 +43,9 @@ impl Agent<'_> {
                 Output::Send(frame) => self.send(&frame)?,
                 Output::Phase(phase) => {
                     self.voice.say(&format!("is now {}", phase.name()));
+                    if matches!(phase, Phase::Founder | Phase::Offered | Phase::Member | Phase::Serving) {
+                        self.shown.refused = None;
+                    }
                     self.publish(true);
                 }
                 Output::Elected => {
@@ -74,14 +78,10 @@ impl Agent<'_> {
                     ));
                     self.remember()?;
                 }
-                Output::Refused { reason, pause } => {
-                    let reason = format!(
-                        "{}; it is asked again in {} s",
-                        crate::site::visible(&reason),
-                        (pause * self.hurry).as_secs()
-                    );
-                    self.voice.say(&format!("a Master refused this server: {reason}"));
-                    self.shown.refused = Some(reason);
+                Output::Refused(reason, pause) => {
+                    let refused = format!("{reason}; tried again in {} s", (pause * self.hurry).as_secs());
+                    self.voice.say(&format!("a Master refused this server: {refused}"));
+                    self.shown.refused = Some(crate::site::visible(&refused));
                 }
                 Output::Confirmed => self.shown.refused = None,
                 Output::Twin => {

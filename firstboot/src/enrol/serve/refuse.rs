@@ -10,7 +10,11 @@ use super::{Session, entry_name};
 use crate::enrol::policy::{Application, Standing};
 use crate::enrol::protocol::{Ask, FromMaster, Refused};
 use crate::enrol::store;
-use crate::notify;
+use crate::files;
+use crate::notify::{self, Mailed};
+
+/// When which refusal was mailed, in seconds since 1970.
+const MAILED: &str = "/run/cias/enrol-mails.json";
 
 impl Session<'_> {
     /// Refuses the machine.
@@ -25,24 +29,28 @@ impl Session<'_> {
         let Refusal { kind, reason, is_final, .. } = refusal;
         self.note(&format!("{} refused ({kind}): {reason}", entry_name(ask)));
         let _gone = talk.tell(&FromMaster::Refused(Refused { reason: reason.clone(), is_final }));
-        // Where many ask at once it is one fact, whoever hears it.
-        let key = if kind == "busy" { kind.to_owned() } else { format!("{} {kind}", ask.machine) };
-        self.once(&key, || self.mail(&format!("{} was refused ({kind})", ask.name), ask, &reason));
+        self.mail_once(
+            &format!("{} {kind}", ask.machine),
+            &format!("{} was refused ({kind})", ask.name),
+            &about(ask, &reason),
+        );
     }
 
     /// Refuses what said something else than it should.
     pub(super) fn answer_strange(&self, talk: &mut Talk<impl Write>, heard: Heard) {
-        let reason = match heard {
-            Heard::Strange(error) => format!("{error:#}"),
-            Heard::Nothing => "the node said nothing for too long, wanted what it asks for".to_owned(),
-            _ => "the node said how its join ended before it had asked for one: use the same version of cias-firstboot on both".to_owned(),
+        let (kind, reason) = match heard {
+            Heard::Strange(error) => ("strange", format!("{error:#}")),
+            Heard::Nothing => ("silent", "the node said nothing for too long, wanted what it asks for".to_owned()),
+            _ => ("early", "the node said how its join ended before it had asked for one: use the same version of cias-firstboot on both".to_owned()),
         };
-        self.note(&format!("a connection was refused: {reason}"));
-        let body = format!(
-            "{reason}\n\nWhoever it was has the site's join key, and is a node that works wrong or none of ours; /var/log/cias/enrol.log tells more."
+        let from = peer();
+        self.note(&format!("a connection from {from} was refused ({kind}): {reason}"));
+        let _gone = talk.tell(&FromMaster::Refused(Refused { reason: reason.clone(), is_final: false }));
+        self.mail_once(
+            &format!("{from} {kind}"),
+            &format!("a connection was refused ({kind})"),
+            &format!("{reason}\n\nIt came from {from}, with the site's join key.\n\n{WHERE}"),
         );
-        self.once("strange", || notify::own(self.system, self.site, "a connection was refused", &body));
-        let _gone = talk.tell(&FromMaster::Refused(Refused { reason, is_final: false }));
     }
 
     /// Keeps who wants in, for `cias enrol list`. What an administrator said is left.
@@ -56,9 +64,9 @@ impl Session<'_> {
         store::set(root, &Application { machine, standing: Standing::Pending, name, address, who, since })
     }
 
-    fn once(&self, key: &str, send: impl FnOnce()) {
-        match notify::is_new(&self.system.root, key) {
-            Ok(true) => send(),
+    fn mail_once(&self, key: &str, subject: &str, body: &str) {
+        match self.is_new(key) {
+            Ok(true) => self.post(subject, body),
             Ok(false) => {}
             Err(error) => {
                 self.note(&format!("warning: no mail is sent, because it cannot be noted: {error:#}"));
@@ -66,16 +74,41 @@ impl Session<'_> {
         }
     }
 
-    /// Tells the administrator.
-    pub(super) fn mail(&self, subject: &str, ask: &Ask, text: &str) {
-        let marks: Vec<&str> = ask.who.macs.iter().chain(&ask.who.serial).map(String::as_str).collect();
-        let body = format!(
-            "{text}\n\nMachine {} ({})\nName {}, address {}\n\n`cias enrol list` on the Master shows who may join, /var/log/cias/enrol.log what was.",
-            ask.machine,
-            marks.join(", "),
-            ask.name,
-            ask.address
-        );
-        notify::own(self.system, self.site, subject, &body);
+    /// Was this not mailed within the hour? Notes that it is now.
+    fn is_new(&self, key: &str) -> Result<bool> {
+        let path = self.system.root.path(MAILED);
+        // One that cannot be read is as good as none: it holds nothing but times.
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let mut mailed: Mailed = serde_json::from_str(&text).unwrap_or_default();
+        if !mailed.is_new(key, store::now()) {
+            return Ok(false);
+        }
+        files::write(&path, serde_json::to_string(&mailed)?, 0o600)?;
+        Ok(true)
     }
+
+    /// Tells the administrator about a machine.
+    pub(super) fn mail(&self, subject: &str, ask: &Ask, text: &str) {
+        self.post(subject, &about(ask, text));
+    }
+
+    fn post(&self, subject: &str, body: &str) {
+        let own = self.system.root.attribute("/etc/hostname").unwrap_or_else(|| "cias".to_owned());
+        notify::mail(self.system, self.site, &own, subject, body);
+    }
+}
+
+/// The end of each mail.
+const WHERE: &str = "`cias enrol list` on the Master shows who may join, /var/log/cias/enrol.log what was.";
+
+fn about(ask: &Ask, text: &str) -> String {
+    let marks: Vec<&str> = ask.who.macs.iter().chain(&ask.who.serial).map(String::as_str).collect();
+    let (machine, marks) = (ask.machine, marks.join(", "));
+    format!("{text}\n\nMachine {machine} ({marks})\nName {}, address {}\n\n{WHERE}", ask.name, ask.address)
+}
+
+/// Where the session came from, as sshd tells (ssh(1), ENVIRONMENT).
+fn peer() -> String {
+    let connection = std::env::var("SSH_CONNECTION").unwrap_or_default();
+    connection.split(' ').next().filter(|from| !from.is_empty()).unwrap_or("an unknown address").to_owned()
 }

@@ -266,34 +266,6 @@ fn a_recorded_request_gets_no_place() {
 }
 
 #[test]
-fn refusals_are_told_and_asked_again_after_growing_pauses() {
-    let mut wire = Wire::new();
-    wire.add(50, |_| ());
-    wire.serve(0);
-    wire.add(90, |_| ());
-    let (mut times, mut told) = (Vec::new(), Vec::new());
-    while wire.now < 600 * SECOND {
-        wire.run(SECOND / 10);
-        for (_, output) in std::mem::take(&mut wire.said) {
-            if let Output::Asked(asking) = output {
-                let refusal =
-                    Refusal { to: asking.from, echo: asking.nonce, is_final: false, reason: "full".into() };
-                let frame = wire.machines[0].refuse(refusal, wire.now);
-                let out = wire.machines[1].receive(&frame, wire.now);
-                let [Output::Refused { reason, pause }] = &out[..] else { panic!("{out:?}") };
-                assert_eq!(reason, "full");
-                told.push(pause.as_secs());
-                times.push(wire.now);
-            }
-        }
-    }
-    let pauses: Vec<u64> = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]).as_secs()).collect();
-    assert!(pauses.len() >= 4 && pauses.windows(2).all(|pair| pair[1] > pair[0] * 3 / 2), "{pauses:?}");
-    assert!((15..20).contains(&pauses[0]), "{pauses:?}");
-    assert_eq!(told[..4], [15, 30, 60, 120], "what a person is told");
-}
-
-#[test]
 fn when_two_founders_meet_who_has_nothing_to_lose_yields_and_else_the_other_stops() {
     use Progress::{Founded, Nothing, Settled};
     for (first, second, wanted) in [
@@ -384,3 +356,6 @@ fn own_frames_that_come_back_are_not_a_twin_and_a_machine_of_the_same_name_is() 
     assert!(wire.has_said(0, &Output::Twin) && wire.has_said(1, &Output::Twin));
     assert_eq!(wire.said.iter().filter(|(_, output)| *output == Output::Twin).count(), 2, "told once");
 }
+
+#[path = "place_tests.rs"]
+mod place;
