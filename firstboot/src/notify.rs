@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::runner::Call;
 use crate::site::Site;
-use crate::system::{Sysroot, System};
+use crate::system::System;
 
 /// A mail goes to a queue, which takes no time; without one nobody waits for it.
 const LIMIT: Duration = Duration::from_secs(20);

@@ -63,23 +63,6 @@ struct Letter {
     text: String,
 }
 
-impl Work {
-    fn asking(&self) -> Option<&Asking> {
-        if let Self::Ask(asking) = self { Some(asking) } else { None }
-    }
-}
-
-/// Who gets no place, and why.
-fn refusals<'a>(asked: &'a [Asking], answers: &[Answer]) -> Vec<(&'a Asking, String)> {
-    let reason = |asking: &Asking| {
-        answers.iter().find_map(|answer| match answer {
-            Answer::Refusal(to) if to.to == asking.from && to.echo == asking.nonce => Some(to.reason.clone()),
-            _ => None,
-        })
-    };
-    asked.iter().filter_map(|asking| Some((asking, reason(asking)?))).collect()
-}
-
 /// The way to the thread and back.
 pub struct Desk {
     work: Sender<Work>,
@@ -109,8 +92,6 @@ pub struct Clerk {
     pub word: Mutex<Option<Instant>>,
     /// Has the service of the enrolment run; a test has another one.
     pub keep: fn(&System, &Site, Ipv4Addr) -> Result<()>,
-    /// Sends a mail; a test has another one.
-    pub mail: fn(&System, &Site, &str, &str),
 }
 
 impl Desk {
@@ -130,20 +111,13 @@ impl Desk {
             while let Ok(first) = todo.recv() {
                 // All that wait are one change of the ledger.
                 let all: Vec<Work> = std::iter::once(first).chain(todo.try_iter()).collect();
-                let asked: Vec<Asking> = all.iter().filter_map(Work::asking).cloned().collect();
-                let answers = clerk.work(all);
-                let refused = refusals(&asked, &answers);
-                for answer in answers {
+                for answer in clerk.work(all) {
                     if tell.send(answer).is_err() {
                         return;
                     }
                 }
                 // A socket that takes no more has woken the loop already.
                 let _ = wake.write(b"x");
-                // Whoever waits for an answer does not wait for a mail.
-                for (asking, reason) in refused {
-                    clerk.mail_refusal(asking, &reason);
-                }
             }
         });
         Self { work, letters, answers, waiting: 0, looking: false }

@@ -35,7 +35,6 @@ fn master(role: &str) -> (Tree, Clerk) {
         complaint: Mutex::default(),
         word: Mutex::default(),
         keep: |_, _, _| Ok(()),
-        mail: |system, _, subject, _| system.log.note(&format!("mail: {subject}")),
     };
     (tree, clerk)
 }
@@ -124,29 +123,4 @@ fn each_refusal_says_why_and_only_a_retired_place_is_for_good() {
     std::fs::write(clerk.root.path("/etc/pve/.members"), members(0)).unwrap();
     let (reason, is_final) = ask(held());
     assert!(reason.contains("no quorum") && !is_final, "{reason}");
-}
-
-#[test]
-fn a_refusal_is_mailed_once_an_hour_for_each_machine_and_reason() {
-    let tree = master("founder").0;
-    let log = tree.root().path("/log");
-    let clerk =
-        Clerk { root: tree.root(), log: Arc::new(Log::to_file(&log).unwrap()), ..master("founder").1 };
-    let tell = |asking: &Asking| {
-        let answers = clerk.work(vec![Work::Ask(asking.clone())]);
-        for (asking, reason) in refusals(std::slice::from_ref(asking), &answers) {
-            clerk.mail_refusal(asking, &reason);
-        }
-        std::fs::read_to_string(&log).unwrap().matches("mail: a server was given no place").count()
-    };
-    let other = MachineId([3; 16]);
-    for (asking, mails) in [
-        (asking(other, "3.1", None), 1),
-        (asking(other, "3.0", None), 1),
-        (asking(other, "3.2", None), 1),
-        (asking(OTHER, "3.1", None), 2),
-        (asking(OTHER, "3.1", Some([10, 254, 1, 9])), 3),
-    ] {
-        assert_eq!(tell(&asking), mails, "{asking:?}");
-    }
 }

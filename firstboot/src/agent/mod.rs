@@ -143,7 +143,6 @@ fn prepare<'a>(request: &'a Request, log: &'a Arc<Log>) -> Result<work::Agent<'a
         complaint: std::sync::Mutex::default(),
         word: std::sync::Mutex::default(),
         keep: enrol::service::keep,
-        mail: crate::notify::own,
     };
     let parts = work::Parts {
         codec: Codec::new(&site.secrets.key)?,

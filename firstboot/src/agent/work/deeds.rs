@@ -12,7 +12,7 @@ use super::Agent;
 use crate::hello::MachineId;
 use crate::hello::output::Output;
 use crate::hello::rank::{Phase, Progress};
-use crate::journal;
+use crate::journal::{self, Role};
 use crate::notify;
 use crate::status::{Overall, Status};
 

@@ -29,11 +29,9 @@ impl Session<'_> {
         let Refusal { kind, reason, is_final, .. } = refusal;
         self.note(&format!("{} refused ({kind}): {reason}", entry_name(ask)));
         let _gone = talk.tell(&FromMaster::Refused(Refused { reason: reason.clone(), is_final }));
-        self.mail_once(
-            &format!("{} {kind}", ask.machine),
-            &format!("{} was refused ({kind})", ask.name),
-            &about(ask, &reason),
-        );
+        // Where many ask at once it is one fact, whoever hears it.
+        let key = if kind == "busy" { kind.to_owned() } else { format!("{} {kind}", ask.machine) };
+        self.mail_once(&key, &format!("{} was refused ({kind})", ask.name), &about(ask, &reason));
     }
 
     /// Refuses what said something else than it should.
