@@ -227,7 +227,7 @@ fn a_masters_offer_is_taken_once_and_only_if_it_answers() {
     let frame = wire.machines[0].offer(offer.clone(), now);
     let out = wire.machines[1].receive(&frame, now);
     assert_eq!(out, [Output::Phase(Phase::Offered), Output::Offered(offer)]);
-    assert_eq!(wire.machines[1].receive(&frame, now), [Output::Confirmed], "it is taken once");
+    assert!(wire.machines[1].receive(&frame, now).is_empty(), "it is taken once");
 }
 
 #[test]
