@@ -133,7 +133,7 @@ fn refuse_a_stopped_one(system: &System, stopped: &Stopped) -> Result<()> {
     {
         system.log.say(&format!("warning: not all was given up: {reason}"));
     }
-    Err(Class::Refused.error(format!("{}; {}", stopped.reason, status::STOPPED)))
+    Err(Class::Refused.error(format!("{}; {}", stopped.reason, status::out_of_a_stop())))
 }
 
 /// What a machine is known by.

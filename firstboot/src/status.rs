@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::agent::published;
+use crate::agent::{memory, published};
 use crate::cluster::pages;
 use crate::cluster::roster::{self, Row};
 use crate::journal::{self, Progress, Stage, State};
@@ -60,9 +60,10 @@ pub struct Status {
 /// What a step that is at work waits for meanwhile, in one sentence; the step removes it.
 pub const MEANWHILE: &str = "/run/cias/waits-for";
 
-/// What becomes of a machine that has stopped.
-pub const STOPPED: &str =
-    "whoever has looked and wants this server to go on as it is removes /var/lib/cias/agent.json and reboots";
+/// The way out of a machine that has stopped.
+pub fn out_of_a_stop() -> String {
+    format!("whoever has looked and wants this server to go on as it is removes {} and reboots", memory::FILE)
+}
 
 /// The Master's role address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -267,7 +268,7 @@ fn way_out(overall: Overall) -> Option<String> {
         Overall::Waiting => "the reason says what it waits for; `cias run` looks again, as every boot does",
         Overall::Interrupted => "`cias run` goes on where it was interrupted, as every boot does",
         Overall::Pending => "`cias run` begins, as every boot does",
-        Overall::Stopped => STOPPED,
+        Overall::Stopped => return Some(out_of_a_stop()),
     };
     Some(sentence.to_owned())
 }

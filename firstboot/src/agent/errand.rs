@@ -97,6 +97,7 @@ impl Errand {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::sync::mpsc::RecvTimeoutError;
     use std::time::Duration;
 
     use super::*;
@@ -110,15 +111,18 @@ mod tests {
             move || said.lock().unwrap().push(what)
         };
         let end = say("the first ends");
+        let (tell, told) = channel();
         let first = Errand::begin(None, wake.try_clone().unwrap(), move |stop| {
             assert!(stop.rest(Duration::from_mins(1)), "nobody stopped it");
             // Whoever does not wait for it is faster.
-            std::thread::sleep(Duration::from_millis(50));
+            assert_eq!(told.recv_timeout(Duration::from_millis(200)), Err(RecvTimeoutError::Timeout));
             end();
             Ended::Failed("stopped".to_owned())
         });
         let begin = say("the second begins");
         let second = Errand::begin(Some(first), wake, move |_| {
+            // The first has ended, so that nobody listens.
+            let _ = tell.send(());
             begin();
             Ended::Left
         });

@@ -1,28 +1,19 @@
 //! A founder that has stopped for another one gives up what both have: keepalived, the service of the enrolment, and the founder's address. Who
 //! asks for that address is to reach the one that goes on.
 
-use std::net::Ipv4Addr;
-
 use anyhow::Result;
 
 use super::arrive::Ended;
+use super::port::{self, Own};
 use crate::enrol::service;
 use crate::journal::{self, Role};
 use crate::keepalived;
 use crate::runner::Call;
 use crate::system::System;
 
-/// An address that this machine has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Own {
-    port: String,
-    address: Ipv4Addr,
-    prefix: u32,
-}
-
 /// Gives all of it up, until the next boot. What is gone already is left alone.
 pub fn withdraw(system: &System) -> Ended {
-    withdraw_from(system, &owned())
+    withdraw_from(system, &port::addresses())
 }
 
 fn withdraw_from(system: &System, owned: &[Own]) -> Ended {
@@ -41,18 +32,6 @@ fn release(system: &System, owned: &[Own]) -> Result<()> {
         system.runner.run(&Call::new("ip").args(["addr", "del", &address, "dev", &own.port]))?;
     }
     Ok(())
-}
-
-fn owned() -> Vec<Own> {
-    let ports = nix::ifaddrs::getifaddrs().into_iter().flatten();
-    let own = |port: nix::ifaddrs::InterfaceAddress| {
-        Some(Own {
-            address: port.address?.as_sockaddr_in()?.ip(),
-            prefix: u32::from(port.netmask?.as_sockaddr_in()?.ip()).count_ones(),
-            port: port.interface_name,
-        })
-    };
-    ports.filter_map(own).collect()
 }
 
 #[cfg(test)]
