@@ -158,7 +158,7 @@ name is there.
 
 Examples:
   cias support
-  cias support --out /tmp/for-help.tar.gz --json")]
+  cias support --out for-help.tar.gz --json")]
     Support(Support),
     /// Try discovery and election on a simulated wire, many times
     ///
