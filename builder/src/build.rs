@@ -1,5 +1,6 @@
 //! `cias-builder build`: the vendor's image in, an image that installs unattended out.
 
+use crate::closure::{self, Unpacked};
 use crate::grow::{self, Dates};
 use crate::iso9660::{FileSource, Image};
 use crate::manifest::{self, Manifest, Tools};
@@ -7,11 +8,10 @@ use crate::plan::{self, BootFiles, Plan, Range};
 use crate::probes;
 use crate::progress::{Phase, Progress};
 use crate::sums::{self, Sums};
+use crate::system::System;
 use crate::vendor::{Shared, Stream, Vendor};
 use crate::workplace::{self, Workplace};
-use crate::{
-    binary, bootmenu, check, closure, copy, deb, family, firstboot_package, guard, packages, verify,
-};
+use crate::{binary, bootmenu, check, copy, deb, family, firstboot_package, guard, packages, verify};
 use anyhow::{Context, Result, anyhow};
 use cias_firstboot::interrupt::Interrupt;
 use cias_firstboot::outcome::Class;
@@ -23,9 +23,6 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::thread;
-
-/// The base system that the vendor's installer unpacks.
-const BASE: &str = "/proxmox/pve-base.tar";
 
 /// What to build.
 #[derive(Clone, Debug)]
@@ -281,19 +278,12 @@ impl Checked {
 
 /// Does everything that the added packages need come with the image or with them?
 fn check_closure(image: &Image, debs: &[(String, Vec<u8>)]) -> Result<()> {
-    let base = image.get(BASE).ok_or_else(|| Class::BadInput.error(format!("the image has no {BASE}")))?;
-    let base = match base.zisofs {
-        None => closure::base_status_in(image.stored(base))?,
-        Some(_) => closure::base_status(image.reader(base)?)?,
-    };
-    let vendor: Vec<_> = image
-        .children(plan::PACKAGES)
-        .filter(|entry| Path::new(&entry.path).extension().is_some_and(|extension| extension == "deb"))
-        .map(|entry| deb::read::control_of(&entry.path, image.reader(entry)?))
+    let System { base, image } = System::read(image)?;
+    let added: Vec<_> = debs
+        .iter()
+        .map(|(name, bytes)| Ok(Unpacked { file: name.clone(), control: deb::read::control(name, bytes)? }))
         .collect::<Result<_>>()?;
-    let added: Vec<_> =
-        debs.iter().map(|(name, bytes)| deb::read::control(name, bytes)).collect::<Result<_>>()?;
-    closure::check(&base, &vendor, &added)
+    closure::check(&base, &image, &added)
 }
 
 /// The bytes of `ranges`, one after the other.

@@ -2,6 +2,7 @@
 
 use crate::check::CheckArgs;
 use crate::init::InitArgs;
+use crate::packages::args::PackagesArgs;
 use cias_firstboot::outcome::EXIT_CODES;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -70,6 +71,20 @@ Examples:
   cias-builder inspect proxmox-ve_3.2.iso
   cias-builder inspect --verify --site site.toml cluster.iso")]
     Inspect(InspectArgs),
+    /// Find and fetch packages that a site adds, such as keepalived
+    ///
+    /// packages.toml says what is wanted and from where, packages.lock what that is exactly, and `build --packages` takes
+    /// the folder into which it was fetched.
+    #[command(after_long_help = "\
+Exit codes: 0 done; those of its commands.
+
+Examples:
+  cias-builder packages init
+  cias-builder packages resolve --iso proxmox-ve_3.2.iso packages.toml
+  cias-builder packages fetch packages.toml
+  cias-builder build --iso proxmox-ve_3.2.iso --site site.toml \\
+    --packages packages --out cluster.iso")]
+    Packages(PackagesArgs),
 }
 
 /// Arguments of `build`.

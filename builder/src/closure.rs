@@ -16,22 +16,44 @@ const STATUS_LIMIT: u64 = 64 << 20;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const READING: &str = "reading the base system";
 
+/// A package that the installer unpacks from the image.
+#[derive(Clone, Debug)]
+pub struct Unpacked {
+    /// The name of its file: files are unpacked in ASCII order.
+    pub file: String,
+    /// Its control paragraph.
+    pub control: Paragraph,
+}
+
 /// Checks what `added` packages need against the base system, the image's own packages and each other. All that is
 /// missing comes in one error.
-pub fn check(base: &[Paragraph], image: &[Paragraph], added: &[Paragraph]) -> Result<()> {
-    let world = World::new(base.iter().chain(image).chain(added));
+pub fn check(base: &[Paragraph], image: &[Unpacked], added: &[Unpacked]) -> Result<()> {
+    let unpacked = || image.iter().chain(added);
+    let world = World::new(base.iter().chain(unpacked().map(|package| &package.control)));
+    let installed = World::new(base.iter());
     let mut problems = Vec::new();
-    for package in added {
+    for Unpacked { file, control: package } in added {
         let name = package.field("Package");
         let architecture = package.field("Architecture");
         if !["amd64", "all"].contains(&architecture) {
             problems.push(format!("{name} is for {architecture}, wanted amd64 or all"));
         }
         for field in ["Pre-Depends", "Depends"] {
-            let unmet =
-                clauses(package.field(field)).filter(|clause| !clause.iter().any(|wish| world.grants(wish)));
+            let unmet = clauses(package.field(field)).filter(|clause| !world.grants_one(clause));
             problems.extend(unmet.map(|clause| format!("{name} needs {}", shown(&clause))));
         }
+        // Its first script runs while it is unpacked; nothing that comes with it is configured by then.
+        let earlier = unpacked().filter(|other| other.file < *file).map(|other| &other.control);
+        let there = World::new(base.iter().chain(earlier));
+        let late = clauses(package.field("Pre-Depends")).filter(|clause| {
+            world.grants_one(clause) && !installed.grants_one(clause) && !there.grants_one(clause)
+        });
+        problems.extend(late.map(|clause| {
+            format!(
+                "{name} needs {} before it is unpacked, which comes after {file} in ASCII order: rename its file",
+                shown(&clause)
+            )
+        }));
         for field in ["Conflicts", "Breaks"] {
             let against = clauses(package.field(field)).flatten().filter(|wish| world.is_there(wish, name));
             problems.extend(against.map(|wish| format!("{name} goes not with {}", shown(&[wish]))));
@@ -44,6 +66,13 @@ pub fn check(base: &[Paragraph], image: &[Paragraph], added: &[Paragraph]) -> Re
         "the installation would end at `dpkg --configure -a`: {}; add what is missing with --packages, or leave these packages out",
         problems.join("; ")
     )))
+}
+
+/// The names in those of `package`'s Pre-Depends that `base` does not grant.
+pub fn needed_before(package: &Paragraph, base: &[Paragraph]) -> Vec<String> {
+    let base = World::new(base.iter());
+    let missing = clauses(package.field("Pre-Depends")).filter(|clause| !base.grants_one(clause));
+    missing.flatten().map(|wish| wish.name).collect()
 }
 
 /// The paragraphs of dpkg's status file inside the base system's tar, which may be packed with gzip.
@@ -95,17 +124,18 @@ struct Wish {
 
 /// What is installed in the end: versions by package name, and what is provided by which package.
 struct World {
-    versions: BTreeMap<String, Vec<Version>>,
+    versions: BTreeMap<String, Version>,
     provided: BTreeMap<String, Vec<(String, Option<Version>)>>,
 }
 
 impl World {
+    /// Of two packages with one name, dpkg keeps the later one.
     fn new<'a>(packages: impl Iterator<Item = &'a Paragraph>) -> Self {
+        let packages: BTreeMap<_, _> = packages.map(|package| (package.field("Package"), package)).collect();
         let mut world = Self { versions: BTreeMap::new(), provided: BTreeMap::new() };
-        for package in packages {
-            let name = package.field("Package");
+        for (name, package) in packages {
             if let Ok(version) = package.field("Version").parse() {
-                world.versions.entry(name.to_owned()).or_default().push(version);
+                world.versions.insert(name.to_owned(), version);
             }
             for wish in clauses(package.field("Provides")).flatten() {
                 let version = wish.version.map(|(_, version)| version);
@@ -116,16 +146,18 @@ impl World {
     }
 
     fn grants(&self, wish: &Wish) -> bool {
-        let real =
-            self.versions.get(&wish.name).into_iter().flatten().any(|version| wish.accepts(Some(version)));
+        let real = self.versions.get(&wish.name).is_some_and(|version| wish.accepts(Some(version)));
         let provided = self.provided.get(&wish.name).into_iter().flatten();
         real || provided.into_iter().any(|(_, version)| wish.accepts(version.as_ref()))
     }
 
+    fn grants_one(&self, clause: &[Wish]) -> bool {
+        clause.iter().any(|wish| self.grants(wish))
+    }
+
     /// As [`World::grants`], but what `own` itself is or provides does not count.
     fn is_there(&self, wish: &Wish, own: &str) -> bool {
-        let real =
-            self.versions.get(&wish.name).into_iter().flatten().any(|version| wish.accepts(Some(version)));
+        let real = self.versions.get(&wish.name).is_some_and(|version| wish.accepts(Some(version)));
         let mut provided = self.provided.get(&wish.name).into_iter().flatten();
         real && wish.name != own || provided.any(|(by, version)| by != own && wish.accepts(version.as_ref()))
     }
@@ -184,8 +216,11 @@ mod tests {
     use super::*;
     use std::io::Cursor;
 
-    fn world(text: &str) -> Vec<Paragraph> {
-        parse(text)
+    /// Packages in files of their own names.
+    fn unpacked(text: &str) -> Vec<Unpacked> {
+        let package =
+            |control: Paragraph| Unpacked { file: format!("{}.deb", control.field("Package")), control };
+        parse(text).into_iter().map(package).collect()
     }
 
     const BASE: &str = "Package: libc6\nVersion: 2.13-38+deb7u1\nStatus: install ok installed\n\n\
@@ -209,9 +244,9 @@ mod tests {
             ("Breaks: libc6 (<< 2.13)", ""),
             ("Depends: demo (= 1.0)", ""),
         ] {
-            let added = world(&format!("Package: demo\nVersion: 1.0\nArchitecture: amd64\n{fields}\n"));
-            let image = world("Package: image-package\nVersion: 1\n");
-            match check(&world(BASE), &image, &added) {
+            let added = unpacked(&format!("Package: demo\nVersion: 1.0\nArchitecture: amd64\n{fields}\n"));
+            let image = unpacked("Package: image-package\nVersion: 1\n");
+            match check(&parse(BASE), &image, &added) {
                 Ok(()) => assert_eq!(problem, "", "{fields}"),
                 Err(error) => {
                     let error = error.to_string();
@@ -226,8 +261,34 @@ mod tests {
 
     #[test]
     fn another_architecture_is_refused() {
-        let added = world("Package: demo\nVersion: 1\nArchitecture: i386\n");
+        let added = unpacked("Package: demo\nVersion: 1\nArchitecture: i386\n");
         assert!(check(&[], &[], &added).unwrap_err().to_string().contains("demo is for i386"));
+    }
+
+    #[test]
+    fn a_package_that_replaces_one_of_the_base_counts_in_its_place() {
+        let both = |exim: &str| {
+            format!(
+                "Package: exim4\nVersion: 4.99\nArchitecture: amd64\n{exim}\n\n\
+                 Package: demo\nVersion: 1\nArchitecture: all\nBreaks: exim4 (<< 4.90)\nDepends: mail-transport-agent\n"
+            )
+        };
+        check(&parse(BASE), &[], &unpacked(&both("Provides: mail-transport-agent"))).unwrap();
+        let error = check(&parse(BASE), &[], &unpacked(&both("Section: mail"))).unwrap_err();
+        assert!(error.to_string().contains("demo needs mail-transport-agent"), "{error}");
+    }
+
+    #[test]
+    fn what_is_needed_before_unpacking_must_come_first() {
+        let demo = "Package: demo\nVersion: 1\nArchitecture: all\nPre-Depends: tool\n\n";
+        let tool = "Package: tool\nVersion: 1\nArchitecture: all\n";
+        let error = check(&parse(BASE), &[], &unpacked(&format!("{demo}{tool}"))).unwrap_err().to_string();
+        assert!(error.contains("`: demo needs tool before it is unpacked"), "{error}");
+        assert!(check(&parse(BASE), &unpacked(tool), &unpacked(demo)).is_err());
+        check(&parse(tool), &[], &unpacked(&format!("{demo}{tool}"))).unwrap();
+        let mut early = unpacked(&format!("{demo}{tool}"));
+        early[1].file = "0-tool.deb".into();
+        check(&parse(BASE), &[], &early).unwrap();
     }
 
     #[test]

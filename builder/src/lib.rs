@@ -23,6 +23,7 @@ pub mod plan;
 pub mod probes;
 pub mod progress;
 pub mod sums;
+pub mod system;
 pub mod vendor;
 pub mod verify;
 pub mod workplace;

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Init(args) => cias_builder::init::init(&args),
         Command::Check(args) => cias_builder::check::check(&args),
         Command::Build(args) => run_build(args),
+        Command::Packages(args) => cias_builder::packages::packages(args),
         Command::Inspect(args) if args.verify => run_audit(&args),
         Command::Inspect(args) => run_inspect(&args),
     })

@@ -10,7 +10,6 @@ use minijinja::context;
 use crate::agent::published::{self, Agent};
 use crate::console::Console;
 use crate::files;
-use crate::hello::timing::Timing;
 use crate::render::render;
 use crate::status::{Overall, Status};
 use crate::system::{Sysroot, System};
@@ -111,14 +110,13 @@ fn agent_lines(agent: &Agent) -> Vec<String> {
         Some(leader) => format!("Master: {} ({}, priority {})", leader.id, leader.phase, leader.priority),
         None => "Master: none is heard".to_owned(),
     });
-    let most = Timing::default().refused_most.as_secs() / 60;
-    let refused = it.refused.iter().map(|reason| {
-        format!("a Master refused this server: {reason}; it is asked again within {most} minutes")
-    });
+    let refused = it.refused.iter().map(|reason| format!("a Master refused this server: {reason}"));
     let rivals = it.rivals.iter().map(|id| format!("another founder or Master is there: {id}"));
     let hopeless = it.hopeless.iter().map(|why| format!("nobody here may found: {why}"));
     let twin = it.twin.then(|| "another machine says to be this one".to_owned());
-    lines.extend(it.silent.iter().cloned().chain(refused).chain(rivals).chain(hopeless).chain(twin));
+    lines.extend(
+        it.silent.iter().chain(&it.cluster).cloned().chain(refused).chain(rivals).chain(hopeless).chain(twin),
+    );
     lines.extend(it.run.iter().cloned());
     lines
 }
@@ -175,7 +173,7 @@ mod tests {
             carrier: true,
             heard: 2,
             leader: Some(Leader { id: "ab12".into(), priority: 9, phase: "serving".into() }),
-            refused: Some("all places are given".into()),
+            refused: Some("all places are given; tried again in 15 s".into()),
             hopeless: vec!["the memory is 4.2 GB".into()],
             ..Published::of_this_process()
         };
@@ -188,7 +186,7 @@ mod tests {
   way out: `cias run` begins, as every boot does
   agent: candidate on bond0, hears 2 other servers of the site
   Master: ab12 (serving, priority 9)
-  a Master refused this server: all places are given; it is asked again within 10 minutes
+  a Master refused this server: all places are given; tried again in 15 s
   nobody here may found: the memory is 4.2 GB
 
 ";

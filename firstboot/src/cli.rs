@@ -55,7 +55,8 @@ Examples:
     /// Show how far this node is
     ///
     /// Says name, address and state (pending, working, interrupted, done, failed or waiting), the reason and the way
-    /// out. Anybody may ask.
+    /// out; then, to root, all nodes of the cluster; then the addresses of the management pages: of the nodes that are
+    /// there, or else of the founder, the Master and this node. Anybody may ask.
     #[command(after_long_help = "\
 Exit codes: 0 shown, whatever the state is; 1 the journal is not readable;
 3 another version wrote it.
@@ -134,7 +135,8 @@ Examples:
     /// Does what the unattended installation would have done: looks whether the server may become a node, asks for what the
     /// site file lacks, shows the plan with every disk that would be formatted, and waits for Enter. Then the server
     /// gets its name, address, bond and data disks; its old database is kept beside the new one. A power cut or
-    /// a lost connection is made good by the next boot or call. `dlll_cias-setup.sh [SITE]` is the same. Needs root.
+    /// a lost connection is made good by the next boot or call. Once it has joined, the site's join key is on it no more, and in the
+    /// site file neither. `dlll_cias-setup.sh [SITE]` is the same. Needs root.
     #[command(after_long_help = "\
 Exit codes: 0 done; 1 it failed, or another key than Enter; 3 the site file is
 missing or wrong; 5 refused: the reasons are listed; 6 it waits for a Master,
@@ -156,7 +158,7 @@ name is there.
 
 Examples:
   cias support
-  cias support --out /tmp/for-help.tar.gz --json")]
+  cias support --out for-help.tar.gz --json")]
     Support(Support),
     /// Try discovery and election on a simulated wire, many times
     ///
@@ -205,6 +207,12 @@ pub struct Setup {
     /// Begin without waiting for Enter
     #[arg(long)]
     pub yes: bool,
+    /// Leave the join key in the site file
+    ///
+    /// Without it the key is removed from the file, and from a second one with the secrets, once this node has joined; all else in it
+    /// stays. A file on another file system, as a stick, is left alone in any case.
+    #[arg(long)]
+    pub keep_file: bool,
 }
 
 /// Options of `support`.

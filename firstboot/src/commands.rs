@@ -46,7 +46,12 @@ pub fn dispatch(cli: Cli) -> Result<()> {
         Command::Demote => moved::moved(&root, Moved::Away),
         Command::CheckMaster(given) if given.look => health::look(&root),
         Command::CheckMaster(_) => health::check(&root),
-        Command::Setup(given) => setup::setup(&setup::Request { root, site: given.site, yes: given.yes }),
+        Command::Setup(given) => setup::setup(&setup::Request {
+            root,
+            site: given.site,
+            yes: given.yes,
+            keep_file: given.keep_file,
+        }),
         Command::Support(given) => {
             let written = support::support(&support::Request { root, out: given.out })?;
             print(given.json, &written, || support::show(&written))

@@ -6,7 +6,8 @@ use nix::errno::Errno;
 
 use crate::agent::memory::{self, Found};
 use crate::engine;
-use crate::facts::Facts;
+use crate::facts::disks::Source;
+use crate::facts::{Facts, minimum, report};
 use crate::identity::{self, Plan, Present};
 use crate::outcome::Class;
 use crate::provision;
@@ -66,5 +67,16 @@ pub fn plan_identity(site: &Site, system: &System) -> Result<Plan> {
         Found::Mine(memory) => memory.decision(engine::boot(&system.root).as_deref()),
         Found::Nothing | Found::Unusable(_) => None,
     };
-    Plan::new(site, &facts, identity::settle(site, &facts, decision.as_ref())?, &present)
+    let misses = || {
+        let disks = Source::machine(system.runner).below(&system.root).disks().unwrap_or_else(|error| {
+            // It waits all the same.
+            system.log.note(&format!(
+                "warning: the disks cannot be listed, so the system disk counts as missing: {error:#}"
+            ));
+            Vec::new()
+        });
+        minimum::misses(&facts.hardware, report::system_disk(&disks))
+    };
+    let settled = identity::settle(site, &facts, decision.as_ref(), misses)?;
+    Plan::new(site, &facts, settled, &present)
 }

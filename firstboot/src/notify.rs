@@ -1,6 +1,9 @@
 //! Mail to the administrator. One that cannot be sent is a warning in the log, and stops nothing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::runner::Call;
 use crate::site::Site;
@@ -8,6 +11,34 @@ use crate::system::System;
 
 /// A mail goes to a queue, which takes no time; without one nobody waits for it.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// The same thing about the same machine is mailed once in so many seconds.
+const HOUR: u64 = 3600;
+
+/// So many different ones are mailed in an hour; who has a key of the site can make up machines without end.
+const MOST: usize = 200;
+
+/// What was mailed within the hour, and when.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Mailed(BTreeMap<String, u64>);
+
+impl Mailed {
+    /// Is `key` to be mailed at `now`, in seconds of a clock that is always the same one? Notes that it is.
+    pub fn is_new(&mut self, key: &str, now: u64) -> bool {
+        self.0.retain(|_, at| now.abs_diff(*at) < HOUR);
+        let is_new = !self.0.contains_key(key) && self.0.len() < MOST;
+        if is_new {
+            self.0.insert(key.to_owned(), now);
+        }
+        is_new
+    }
+}
+
+/// What makes a reason another one: numbers in it, as counters and times, do not.
+pub fn gist(reason: &str) -> String {
+    reason.chars().filter(|letter| !letter.is_ascii_digit()).collect()
+}
 
 /// Sends a mail of the node `from` to `notify.mail`, or to `site.mail` without it.
 pub fn mail(system: &System, site: &Site, from: &str, subject: &str, body: &str) {
@@ -64,6 +95,22 @@ mod tests {
         assert_eq!(found, wanted);
         let elsewhere = from_text(&(example() + "[notify]\nmail = \"watch@example.com\"\n")).unwrap();
         assert!(message(&elsewhere, "a", "b", "c").contains("\nTo: watch@example.com\n"));
+    }
+
+    #[test]
+    fn the_same_is_mailed_once_an_hour_and_not_more_than_so_much() {
+        let mut mailed = Mailed::default();
+        let key = |machine: &str, reason: &str| format!("{machine} {}", gist(reason));
+        assert!(mailed.is_new(&key("a1", "3 of 50 answered"), 10));
+        assert!(!mailed.is_new(&key("a1", "14 of 50 answered"), 11));
+        assert!(mailed.is_new(&key("a2", "3 of 50 answered"), 12));
+        assert!(mailed.is_new(&key("a1", "no quorum"), 13));
+        assert!(!mailed.is_new(&key("a1", "3 of 50 answered"), 10 + HOUR - 1));
+        assert!(mailed.is_new(&key("a1", "3 of 50 answered"), 10 + HOUR));
+        // A clock that was set back keeps nothing for ever.
+        assert!(mailed.is_new(&key("a1", "3 of 50 answered"), 1));
+        let count = (0..1000).filter(|number| mailed.is_new(&number.to_string(), 2)).count();
+        assert_eq!((count, mailed.0.len()), (MOST - 3, MOST), "three were there");
     }
 
     #[test]

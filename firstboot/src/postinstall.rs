@@ -13,6 +13,19 @@ use crate::preinstall::{WORK, marker, payload};
 use crate::region;
 use crate::runner::{Call, Runner};
 
+/// Boot scripts of `MooseFS`, by the names of its makers and of Debian. Debian's start their daemon at every boot, with whatever
+/// configuration there is: a metadata server on each node. Whoever starts one later enables its script or calls the daemon.
+const HELD: [&str; 8] = [
+    "mfs-cgiserv",
+    "mfs-chunkserver",
+    "mfs-master",
+    "mfs-metalogger",
+    "moosefs-cgiserv",
+    "moosefs-chunkserver",
+    "moosefs-master",
+    "moosefs-metalogger",
+];
+
 /// What is wanted of this run.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -59,9 +72,30 @@ pub fn postinstall(options: &Options, runner: &dyn Runner) -> Result<()> {
     if options.own_log.exists() {
         keep_log(&options.own_log, &at("/var/log/cias/preinstall.log"))?;
     }
+    hold(&options.target, runner)?;
     // Everything that was written so far, by us and by the vendor, is on the disk before the marker says so.
     runner.run(&Call::new("sync"))?;
     files::write(&at("/boot").join(format!("{}{}", marker::PREFIX, payload.build_id)), &build, 0o644)
+}
+
+/// Keeps what the site's packages brought from starting at the first boot, before a step has configured it. Only here are all
+/// packages configured: their own scripts would undo it.
+fn hold(target: &Path, runner: &dyn Runner) -> Result<()> {
+    for service in HELD.into_iter().filter(|service| starts(target, service)) {
+        let root = target.display().to_string();
+        runner.run(&Call::new("chroot").args([&root, "update-rc.d", service, "disable"]))?;
+    }
+    Ok(())
+}
+
+/// Would it be started? `update-rc.d` fails where a script has no link at all.
+fn starts(target: &Path, service: &str) -> bool {
+    let folders = (2..=5).filter_map(|level| target.join(format!("etc/rc{level}.d")).read_dir().ok());
+    let names = folders.flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let of = |link: &str| {
+        Some(link.strip_prefix('S')?.trim_start_matches(|c: char| c.is_ascii_digit()) == service)
+    };
+    names.into_iter().any(|link| of(&link) == Some(true))
 }
 
 fn keep_log(log: &Path, copy: &Path) -> Result<()> {
@@ -119,14 +153,21 @@ mod tests {
         let region = folder.path().join("site.bin");
         std::fs::write(&region, region::encode(&payload).unwrap()).unwrap();
         let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(target.join("etc/rc3.d")).unwrap();
+        for link in ["S02moosefs-master", "S20mfs-chunkserver", "K01mfs-master", "S02ssh"] {
+            std::fs::write(target.join("etc/rc3.d").join(link), "").unwrap();
+        }
         let options =
             Options { target: target.clone(), region, log: at("install.log"), own_log: at("preinstall.log") };
         assert!(postinstall(&options, &Fake::default()).is_err(), "without a log it is no installation");
         assert!(!target.join("boot/cias-installed-00ff").exists());
         std::fs::write(&options.log, "log").unwrap();
         std::fs::write(&options.own_log, "own").unwrap();
-        postinstall(&options, &Fake::default()).unwrap();
+        let fake = Fake::default();
+        postinstall(&options, &fake).unwrap();
         assert!(target.join("boot/cias-installed-00ff").exists());
+        let held = |service: &str| format!("chroot {} update-rc.d {service} disable", target.display());
+        assert_eq!(fake.lines(), [held("mfs-chunkserver"), held("moosefs-master"), "sync".into()]);
         assert!(std::fs::read_to_string(target.join("etc/shadow")).unwrap().starts_with("root:$6$"));
         assert_eq!(std::fs::read_to_string(target.join("var/log/cias/preinstall.log")).unwrap(), "own");
         let mode = |path: &str| std::fs::metadata(target.join(path)).unwrap().permissions().mode() & 0o777;

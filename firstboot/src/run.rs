@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::agent::memory::{self, Found, Memory};
+use crate::agent::arrive::Ended;
+use crate::agent::memory::{self, Stopped};
+use crate::agent::withdraw::withdraw;
 use crate::facts::Facts;
 use crate::identity::{self, Plan};
 use crate::interrupt::Interrupt;
@@ -14,7 +16,7 @@ use crate::node::{self, Stage};
 use crate::outcome::Class;
 use crate::runner::{Call, Host};
 use crate::site::Who;
-use crate::status::Status;
+use crate::status::{self, Status};
 use crate::system::{Sysroot, System};
 use crate::{banner, engine, files, provision, setup};
 
@@ -50,16 +52,21 @@ pub fn run(request: &Request) -> Result<()> {
     let interrupt = Interrupt::install()?;
     let host = Host::new(|line| log.note(line)).stopped_by(interrupt.stop());
     let system = System { root: request.root.clone(), runner: &host, log: &log };
-    let result = stages(request, &system, &mut journal);
+    let stopped = memory::stopped(&system.root, system.runner)?;
+    let result = match &stopped {
+        Some(stopped) => refuse_a_stopped_one(&system, stopped),
+        None => stages(request, &system, &mut journal),
+    };
     if let Err(error) = &result {
         log.note(&format!("error: {error:#}"));
     }
-    banner::show(&system, &Status::of(journal.state(), false))?;
+    let status = Status::of(journal.state(), false);
+    let reason = stopped.map(|stopped| stopped.reason);
+    banner::show(&system, &status.stopped(reason.as_deref()))?;
     result
 }
 
 fn stages(request: &Request, system: &System, journal: &mut Journal) -> Result<()> {
-    refuse_a_stopped_one(system)?;
     for stage in Stage::ALL.into_iter().filter(|stage| request.stage.is_none_or(|only| only == *stage)) {
         let result = match stage {
             Stage::Identity => settle_identity(request.again, system, journal),
@@ -118,20 +125,15 @@ fn settle_identity(again: bool, system: &System, journal: &mut Journal) -> Resul
     }
 }
 
-/// A machine that met another founder, or was removed from its cluster, goes no step further by itself.
-fn refuse_a_stopped_one(system: &System) -> Result<()> {
-    if !system.root.has(memory::FILE) {
-        return Ok(());
+/// A machine that met another founder, or was removed from its cluster, goes no step further by itself. A boot brought back what a founder
+/// had given up.
+fn refuse_a_stopped_one(system: &System, stopped: &Stopped) -> Result<()> {
+    if !stopped.is_retired
+        && let Ended::Failed(reason) = withdraw(system)
+    {
+        system.log.say(&format!("warning: not all was given up: {reason}"));
     }
-    let who = Facts::gather(&system.root, system.runner).who();
-    let Found::Mine(Memory { stopped: Some(stopped), .. }) = memory::read(&system.root, &who)? else {
-        return Ok(());
-    };
-    Err(Class::Refused.error(format!(
-        "{}; whoever has looked and wants this server to go on as it is removes {} and reboots",
-        stopped.reason,
-        memory::FILE
-    )))
+    Err(Class::Refused.error(format!("{}; {}", stopped.reason, status::out_of_a_stop())))
 }
 
 /// What a machine is known by.

@@ -8,15 +8,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::agent::published;
+use crate::agent::{memory, published};
+use crate::cluster::pages;
 use crate::cluster::roster::{self, Row};
 use crate::journal::{self, Progress, Stage, State};
 use crate::keepalived::moved;
 use crate::system::Sysroot;
 use crate::{identity, provision};
-
-/// Where Proxmox VE has its pages (docs/facts.md 16).
-const PAGES: u16 = 8006;
 
 /// How far a node is.
 #[derive(Clone, Debug, Serialize)]
@@ -53,12 +51,19 @@ pub struct Status {
     pub agent: Option<published::Agent>,
     /// All nodes of the cluster, as this node knows them.
     pub nodes: Vec<Row>,
-    /// The management pages of the nodes that are there.
+    /// Why they cannot be told.
+    pub nodes_hidden: Option<String>,
+    /// The management pages: of the nodes that are there; if there are none, those that the site file promises.
     pub pages: Vec<String>,
 }
 
 /// What a step that is at work waits for meanwhile, in one sentence; the step removes it.
 pub const MEANWHILE: &str = "/run/cias/waits-for";
+
+/// The way out of a machine that has stopped.
+pub fn out_of_a_stop() -> String {
+    format!("whoever has looked and wants this server to go on as it is removes {} and reboots", memory::FILE)
+}
 
 /// The Master's role address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -85,6 +90,8 @@ pub enum Overall {
     Failed,
     /// It cannot go on yet.
     Waiting,
+    /// It does nothing until a person has looked.
+    Stopped,
 }
 
 impl Overall {
@@ -97,6 +104,7 @@ impl Overall {
             Self::Done => "done",
             Self::Failed => "failed",
             Self::Waiting => "waiting",
+            Self::Stopped => "STOPPED",
         }
     }
 }
@@ -117,15 +125,21 @@ impl Status {
     pub fn read(root: &Sysroot) -> Result<Self> {
         let status = Self::of(&journal::read(root)?.unwrap_or_default(), at_work(root));
         let meanwhile = root.attribute(MEANWHILE).filter(|_| status.state == Overall::Working);
-        let nodes = roster::read(root);
-        let pages =
-            nodes.iter().filter(|row| row.online).map(|row| format!("https://{}:{PAGES}/", row.address));
+        let agent = published::read(root)?;
+        let status = status.stopped(agent.as_ref().and_then(|agent| agent.published.stopped.as_deref()));
+        let (nodes, nodes_hidden) = match roster::read(root) {
+            Ok(nodes) => (nodes, None),
+            Err(error) => (Vec::new(), Some(format!("{error:#}"))),
+        };
+        let role_address = moved::role_address(root).map(|(address, here)| RoleAddress { address, here });
+        let pages = pages::read(root, &nodes, role_address.map(|role| role.address), status.address);
         Ok(Self {
-            agent: published::read(root)?,
-            role_address: moved::role_address(root).map(|(address, here)| RoleAddress { address, here }),
+            agent,
+            role_address,
             error: status.error.clone().or(meanwhile),
-            pages: pages.collect(),
+            pages,
             nodes,
+            nodes_hidden,
             ..status
         })
     }
@@ -162,7 +176,21 @@ impl Status {
             role_address: None,
             agent: None,
             nodes: Vec::new(),
+            nodes_hidden: None,
             pages: Vec::new(),
+        }
+    }
+
+    /// The same, if the machine has stopped for this reason.
+    #[must_use]
+    pub fn stopped(self, reason: Option<&str>) -> Self {
+        let Some(reason) = reason else { return self };
+        Self {
+            state: Overall::Stopped,
+            step: None,
+            error: Some(reason.to_owned()),
+            way_out: way_out(Overall::Stopped),
+            ..self
         }
     }
 
@@ -212,6 +240,9 @@ impl fmt::Display for Status {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
             roster::show(&self.nodes, now, out)?;
         }
+        if let Some(why) = &self.nodes_hidden {
+            writeln!(out, "nodes of the cluster: not to be seen: {why}")?;
+        }
         for page in &self.pages {
             writeln!(out, "{page}")?;
         }
@@ -237,6 +268,7 @@ fn way_out(overall: Overall) -> Option<String> {
         Overall::Waiting => "the reason says what it waits for; `cias run` looks again, as every boot does",
         Overall::Interrupted => "`cias run` goes on where it was interrupted, as every boot does",
         Overall::Pending => "`cias run` begins, as every boot does",
+        Overall::Stopped => return Some(out_of_a_stop()),
     };
     Some(sentence.to_owned())
 }
@@ -252,85 +284,5 @@ fn at_work(root: &Sysroot) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::journal::{Cause, Resumed, Step};
-
-    fn journal_of(identity: Progress, provision: Option<Progress>) -> State {
-        let mut journal = State::default();
-        let steps = |progress: Progress| {
-            let warnings =
-                if progress == Progress::Warning { vec!["/dev/vdd was refused".into()] } else { vec![] };
-            let last = Step { name: "second".into(), progress, warnings };
-            vec![Step { name: "first".into(), progress: Progress::Done, warnings: vec![] }, last]
-        };
-        for (name, progress) in [("identity", Some(identity)), ("provision", provision)] {
-            let Some(progress) = progress else { continue };
-            let stage = journal.stage_mut(name);
-            stage.progress = progress;
-            stage.steps = steps(progress);
-            stage.resumed =
-                (name == "identity").then_some(Resumed { step: 2, of: 2, cause: Cause::PowerLoss });
-            stage.reason = (progress == Progress::Failed).then(|| "step 2 of 2: second: broken".into());
-        }
-        journal
-    }
-
-    #[test]
-    fn the_first_stage_that_is_not_done_decides() {
-        use Progress as P;
-        for (identity, provision, at_work, wanted, step) in [
-            (P::Done, Some(P::Done), true, Overall::Done, None),
-            (P::Done, Some(P::Warning), false, Overall::Done, None),
-            (P::Done, None, false, Overall::Pending, None),
-            (P::Done, Some(P::Working), true, Overall::Working, Some(2)),
-            (P::Done, Some(P::Working), false, Overall::Interrupted, Some(2)),
-            (P::Failed, None, false, Overall::Failed, Some(2)),
-            (P::Waiting, Some(P::Done), false, Overall::Waiting, Some(2)),
-        ] {
-            let status = Status::of(&journal_of(identity, provision), at_work);
-            assert_eq!(status.state, wanted);
-            assert_eq!(status.step.map(|at| at.number), step, "{wanted:?}");
-        }
-    }
-
-    #[test]
-    fn a_person_reads_reason_warning_and_way_out() {
-        let text = Status::of(&journal_of(Progress::Warning, Some(Progress::Failed)), false).to_string();
-        assert!(
-            text.starts_with(
-                "CIAS 0.1.0: a node without a name (unsettled): failed at step 2 of 2 of provision\n"
-            ),
-            "{text}"
-        );
-        for line in [
-            "identity: 2 of 2 steps done, resumed at step 2 of 2 after power loss",
-            "provision: 1 of 2 steps done",
-            "warning: /dev/vdd was refused",
-            "reason: step 2 of 2: second: broken",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{text}");
-        }
-        assert!(text.contains("way out: "));
-    }
-
-    #[test]
-    fn a_held_lock_is_seen_without_touching_it() {
-        let tree = crate::tree::Tree::from_text("");
-        let journal = journal::Journal::open(&tree.root()).unwrap();
-        assert!(at_work(&tree.root()));
-        drop(journal);
-        assert!(!at_work(&tree.root()));
-    }
-
-    #[test]
-    fn what_is_waited_for_is_told_while_something_is_at_work() {
-        let tree = crate::tree::Tree::from_text("/run/cias/waits-for = another node joins\n");
-        let mut journal = journal::Journal::open(&tree.root()).unwrap();
-        journal.update(|state| *state = journal_of(Progress::Done, Some(Progress::Working))).unwrap();
-        let told = Status::read(&tree.root()).unwrap().to_string();
-        assert!(told.contains("\nreason: another node joins\n"), "{told}");
-        drop(journal);
-        assert_eq!(Status::read(&tree.root()).unwrap().error, None);
-    }
-}
+#[path = "status_tests.rs"]
+mod tests;

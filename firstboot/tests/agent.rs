@@ -10,23 +10,16 @@ mod tree;
 #[path = "support/wire.rs"]
 mod wire;
 
-use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, Instant};
 
 use cias_firstboot::hello::frame::{Body, Codec, Frame, Offer};
-use cias_firstboot::hello::machine::{Machine, Me};
-use cias_firstboot::hello::output::Output;
-use cias_firstboot::hello::rank::Progress;
-use cias_firstboot::hello::timing::Timing;
 use cias_firstboot::hello::{MachineId, Nonce};
 use cias_firstboot::region::keyed_hash;
-use cias_firstboot::site::Who;
 use nix::sys::signal::Signal;
 use node::Node;
 use serde_json::Value;
 use server::Server;
-use wire::{HURRY, Tap, Wire, wait};
+use wire::{Tap, Wire, wait};
 
 /// As in the test's site file.
 const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
@@ -305,81 +298,4 @@ fn without_a_site_file_it_does_not_begin() {
     assert!(node.wants(3, &["agent"]).1.contains("/etc/cias/site.toml is missing"));
     assert!(!node.path("run/cias/agent.json").exists());
     node.wants(2, &["agent", "--hurry", "0"]);
-}
-
-/// A Master on the wire that gives one place, until `done` holds.
-fn serve(tap: &Tap, address: Ipv4Addr, done: impl Fn() -> bool) {
-    let codec = Codec::new(KEY).unwrap();
-    let me = Me {
-        id: MachineId([7; 16]),
-        may_found: true,
-        priority: 50,
-        progress: Progress::Founded,
-        who: Who::default(),
-        release: "3.2".into(),
-    };
-    let mut count = 0;
-    let draw = Box::new(move || {
-        count += 1;
-        Nonce(count)
-    });
-    let clock = Instant::now();
-    let mut master = Machine::new(me, Timing::default().hurried(HURRY), draw, 1, Duration::ZERO);
-    master.set_carrier(true, Duration::ZERO);
-    master.set_member(true, Duration::ZERO);
-    wait("a node that takes its place", || {
-        let mut out = master.tick(clock.elapsed());
-        if let Some(frame) = tap.hear().and_then(|bytes| codec.decode(&bytes).ok()) {
-            out.extend(master.receive(&frame, clock.elapsed()));
-        }
-        for output in out {
-            match output {
-                Output::Send(frame) => tap.send(&codec.encode(&frame).unwrap()),
-                Output::Asked(asking) => {
-                    assert_eq!(asking.request.who.serial.as_deref(), Some("LAB-1"));
-                    let offer = Offer {
-                        to: asking.from,
-                        echo: asking.nonce,
-                        address,
-                        name: "pve-rack-a-1-7".into(),
-                        master: [10, 254, 0, 254].into(),
-                        host_key: "ecdsa-sha2-nistp256 AAAA".into(),
-                        time: 0,
-                    };
-                    let frame = master.offer(offer, clock.elapsed());
-                    tap.send(&codec.encode(&frame).unwrap());
-                }
-                _ => {}
-            }
-        }
-        done().then_some(())
-    });
-}
-
-#[test]
-fn a_server_takes_the_place_that_a_master_gives_and_keeps_it() {
-    if !wire::allowed() {
-        return;
-    }
-    let mut wire = Wire::new();
-    let tap = Tap::new(&mut wire);
-    let mut server = Server::new(&mut wire, 1, "");
-    serve(&tap, [10, 254, 1, 7].into(), || server.published()["phase"] == "offered");
-    // Its place is settled, and the Master of this test lets nobody into a cluster.
-    server.waits_for("a try to join", |published| {
-        published["run"].as_str().is_some_and(|run| {
-            run.contains("is tried again in 30 s: step 4 of 5: join the cluster: the Master at 10.254.0.254")
-                && run.contains("Connection refused")
-        })
-    });
-    assert_eq!(server.node.read("etc/hostname"), "pve-rack-a-1-7\n");
-    assert!(server.node.read("etc/hosts").contains("10.254.0.254 cias-pve-master\n"));
-    let (plan, _) = server.node.wants(0, &["plan"]);
-    assert!(plan.starts_with("node: pve-rack-a-1-7.example.com, 10.254.1.7\n"), "{plan}");
-    server.kill(Signal::SIGKILL);
-    server.start();
-    let pid = server.agent.unwrap().as_raw();
-    let again = server
-        .waits_for("the same place", |published| published["pid"] == pid && published["phase"] == "offered");
-    assert_eq!(again["role"], "node");
 }

@@ -8,6 +8,7 @@ use std::fs;
 
 use cias_firstboot::cluster::register;
 use cias_firstboot::enrol::protocol::{Ask, FromMaster, FromNode};
+use cias_firstboot::files;
 use cias_firstboot::hello::MachineId;
 use cias_firstboot::hello::ledger::State;
 use master::{Master, machine, name, pid, wait};
@@ -122,6 +123,33 @@ fn a_killed_node_and_one_that_failed_are_taken_back_and_the_next_may_join() {
 }
 
 #[test]
+fn somebody_elses_key_opens_nothing_for_a_node_and_stays_where_it_is() {
+    if !master::allowed() {
+        return;
+    }
+    let master = Master::new("open", "");
+    let key = master.ask(2).key;
+    let (kind, rest) = key.split_once(' ').unwrap();
+    let theirs = format!("{kind} {} admin@desk\n", rest.split(' ').next().unwrap());
+    master.put(KEYS, &theirs);
+    for _ in 0..2 {
+        let (reason, _) = master.asks(Ask { key: key.clone(), ..master.ask(1) }).is_refused();
+        assert!(reason.contains("stands in") && reason.contains("admin@desk"), "{reason}");
+        assert_eq!(master.read(KEYS), theirs);
+    }
+    // Its own is taken, and again after `ssh-copy-id` has put it there once more.
+    let own = master.ask(1).key;
+    let mut session = master.asks(master.ask(1));
+    session.is_welcome();
+    let text = master.read(KEYS);
+    assert!(text.starts_with(&theirs) && text.lines().count() == 2, "{text}");
+    master.put(KEYS, &format!("{text}{own}\n"));
+    session.dies();
+    wait("the way back", || master.read(KEYS) == theirs);
+    master.asks(master.ask(1)).is_welcome();
+}
+
+#[test]
 fn what_an_earlier_session_left_is_taken_back_first_and_a_member_stays_in_the_cluster() {
     if !master::allowed() {
         return;
@@ -138,6 +166,32 @@ fn what_an_earlier_session_left_is_taken_back_first_and_a_member_stays_in_the_cl
     wait("the way back", || log(&master).matches("came to nothing").count() == 2);
     wait("the key", || master.read(KEYS) == "ssh-rsa AAAA admin\n");
     assert_eq!(pvecm(&master), ["pvecm delnode pve-rack-a-1-1"], "a member is not taken out");
+}
+
+#[test]
+fn a_node_is_not_taken_out_for_another_machine_that_has_its_name() {
+    if !master::allowed() {
+        return;
+    }
+    let master = Master::new("open", "");
+    let mut session = master.asks(master.ask(1));
+    session.is_welcome();
+    // A member that is switched off, entered meanwhile.
+    let id = MachineId([9; 16]);
+    let other = format!(
+        "{{\"machine\":\"{id}\",\"state\":\"member\",\"address\":\"10.254.9.9\",\"name\":\"{}\",\"fqdn\":\"x\"}}\n",
+        name(1)
+    );
+    master.put("etc/pve/priv/cias/ledger/9", &other);
+    master.cluster(true, &[&name(1)], &[]);
+    session.says(&FromNode::Failed("no quorum".into()));
+    let (reason, is_final) = session.is_refused();
+    assert!(reason.contains("for 10.254.9.9 too, as member of machine 0909") && !is_final, "{reason}");
+    assert_eq!(pvecm(&master), [""; 0]);
+    assert!(master.read("etc/pve/cluster.conf").contains("pve-rack-a-1-1"));
+    let (reason, _) = master.asks(master.ask(1)).is_refused();
+    assert!(reason.contains("has the name \"pve-rack-a-1-1\" twice"), "{reason}");
+    assert_eq!(pvecm(&master), [""; 0]);
 }
 
 #[test]
@@ -183,6 +237,63 @@ fn two_joins_go_one_after_the_other_and_a_waiting_node_may_leave() {
 }
 
 #[test]
+fn only_so_many_wait_and_one_more_is_told_at_once_to_ask_again() {
+    if !master::allowed() {
+        return;
+    }
+    let master = Master::new("open", "");
+    let mut first = master.asks(master.ask(1));
+    first.is_welcome();
+    let others = master.fill("enrol-waiting", 64);
+    let mut last = master.asks(master.ask(2));
+    assert!(matches!(last.hears(), FromMaster::Wait(_)));
+    for _ in 0..2 {
+        let (reason, is_final) = master.asks(master.ask(2)).is_refused();
+        assert!(reason.contains("64 other sessions are before this one") && !is_final, "{reason}");
+    }
+    wait("the mail", || subjects(&master) == ["pve-rack-a-1-2 was refused (busy)"]);
+    last.dies();
+    wait("its end", || log(&master).contains("ended while it waited"));
+    let mut next = master.asks(master.ask(2));
+    assert!(matches!(next.hears(), FromMaster::Wait(_)), "its slot is free");
+    drop(others);
+}
+
+#[test]
+fn only_so_many_may_be_silent() {
+    if !master::allowed() {
+        return;
+    }
+    let master = Master::new("open", "");
+    let others = master.fill("enrol-silent", 128);
+    // Who has said what it wants is silent no more.
+    master.asks(master.ask(1)).is_welcome();
+    let _silent =
+        master.ssh("join", &[], &[]).stdin(std::process::Stdio::piped()).spawn().map(Silent).unwrap();
+    let take = || files::lock(&master.path("run/cias/enrol-silent/0"), String::new);
+    wait("the last slot", || take().is_err());
+    let mut last = None;
+    wait("the end of the silence", || {
+        last = take().ok();
+        last.is_some()
+    });
+    let (reason, is_final) = master.asks(master.ask(1)).is_refused();
+    assert!(reason.contains("128 other sessions are before this one") && !is_final, "{reason}");
+    drop((others, last));
+}
+
+/// A connection that says nothing.
+struct Silent(std::process::Child);
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
 fn each_refusal_reaches_the_node_and_the_same_one_is_mailed_once() {
     if !master::allowed() {
         return;
@@ -217,6 +328,32 @@ fn each_refusal_reaches_the_node_and_the_same_one_is_mailed_once() {
     let quorum = subjects(&master).iter().filter(|subject| subject.ends_with("(quorum)")).count();
     assert_eq!(quorum, 1, "{:?}", subjects(&master));
     assert_eq!(log(&master).matches("refused (quorum)").count(), 2, "each stands in the log");
+}
+
+#[test]
+fn who_does_not_ask_first_is_refused_and_that_is_mailed_once() {
+    if !master::allowed() {
+        return;
+    }
+    let master = Master::new("open", "");
+    for _ in 0..2 {
+        let (reason, _) = master.begins(&FromNode::Joined).is_refused();
+        assert!(reason.contains("before it had asked for one"), "{reason}");
+    }
+    let mut ask = master.ask(1);
+    ask.version = 2;
+    master.asks(ask).is_refused();
+    // Mails come in their order.
+    wait("the mails", || subjects(&master).iter().any(|subject| subject.ends_with("(version)")));
+    assert_eq!(
+        subjects(&master),
+        ["a connection was refused (early)", "pve-rack-a-1-1 was refused (version)"]
+    );
+    let mails = master.read("mails");
+    assert!(
+        mails.contains("before it had asked for one") && mails.contains("\nIt came from 127.0.0.1"),
+        "{mails}"
+    );
 }
 
 #[test]

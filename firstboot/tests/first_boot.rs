@@ -52,6 +52,29 @@ fn plan_names_what_run_does_and_changes_nothing() {
 }
 
 #[test]
+fn a_server_that_may_not_found_names_each_reason_while_it_waits() {
+    let node = Node::new("fresh-node", "");
+    let why = |node: &Node| {
+        let (_, stderr) = node.wants(6, &["run"]);
+        stderr.split_once("this server may not found a cluster by election: ").map(|(_, why)| why.to_owned())
+    };
+    assert_eq!(why(&node), None);
+    std::fs::write(node.path("proc/meminfo"), "MemTotal: 2048000 kB\n").unwrap();
+    let cpuinfo = node.read("proc/cpuinfo").replace(" vmx", "").replace(" svm", "");
+    std::fs::write(node.path("proc/cpuinfo"), cpuinfo).unwrap();
+    let found = why(&node).unwrap();
+    assert!(
+        found.contains("shows neither VT nor AMD-V") && found.contains("the memory is 1.9 GiB"),
+        "{found}"
+    );
+    node.site("[role]\npriority = 0\n");
+    let found = why(&node).unwrap();
+    assert!(found.starts_with("its priority in /etc/cias/site.toml is 0, wanted 1 to 100"), "{found}");
+    node.site("[role]\npriority = 7\n");
+    assert_eq!(why(&node), None, "the site file counts before the hardware");
+}
+
+#[test]
 fn a_server_that_is_not_pinned_waits_and_holds_the_services_back() {
     let node = Node::new("fresh-node", "");
     for _ in 0..2 {

@@ -74,8 +74,7 @@ fn crown(node: &Node) {
     std::fs::write(node.path("etc/pve/.members"), members).unwrap();
     let machine = machine(node);
     register::change(&root, |ledger| {
-        ledger.enter(Entry { machine, state: State::Member, place, serial: None });
-        Ok(())
+        ledger.enter(Entry { machine, state: State::Member, place, serial: None })
     })
     .unwrap();
 }

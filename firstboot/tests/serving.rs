@@ -13,7 +13,7 @@ mod wire;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use server::Server;
-use wire::Wire;
+use wire::{Wire, wait};
 
 /// Stand-in for a mounted, quorate file system of the cluster: a plain folder with the two things that tell so.
 fn found_cluster(server: &Server, quorate: u8) {
@@ -31,6 +31,12 @@ fn found_cluster(server: &Server, quorate: u8) {
     std::fs::rename(pve.join("new"), pve.join(".members")).unwrap();
 }
 
+/// Stand-in for the mail system of a server; a mail takes it so many seconds.
+fn takes_mails(server: &Server, seconds: u8) {
+    let script = format!("/bin/cat >> $ROOT/mails; /bin/sleep {seconds}; echo x >> $ROOT/sent");
+    server.node.answers("sendmail", Some(&script));
+}
+
 #[test]
 fn a_founder_with_a_quorate_cluster_serves_places_from_the_ledger_and_without_quorum_refuses() {
     if !wire::allowed() {
@@ -46,16 +52,30 @@ fn a_founder_with_a_quorate_cluster_serves_places_from_the_ledger_and_without_qu
     let memory: Value = serde_json::from_str(&founder.node.read("var/lib/cias/agent.json")).unwrap();
     assert_eq!(memory["progress"], "founded");
     assert!(founder.node.read("etc/pve/priv/cias/ledger/0").contains("\"10.254.0.1\""));
+    takes_mails(&founder, 19);
     found_cluster(&founder, 0);
     let mut node = Server::new(&mut wire, 2, "");
     node.waits_for("a refusal", |published| {
-        published["refused"].as_str().is_some_and(|reason| reason.contains("has no quorum"))
+        published["refused"]
+            .as_str()
+            .is_some_and(|reason| reason.contains("has no quorum") && reason.contains("; tried again in "))
     });
+    wait("its banner", || node.node.read("etc/issue").contains("; tried again in ").then_some(()));
+    assert!(node.node.read("stderr").contains("; tried again in 15 s"), "{}", node.node.read("stderr"));
     assert_eq!(founder.published()["phase"], "serving");
+    // Each stands in the log, and the same one is mailed once.
+    let log = || founder.node.read("var/log/cias/agent.log");
+    wait("some refusals", || (log().matches("no place: the Master gives").count() >= 3).then_some(()));
+    assert_eq!(founder.node.read("sent"), "", "a mail that takes its time holds nobody up");
+    let mails = founder.node.read("mails");
+    assert_eq!(mails.matches("\nSubject: ").count(), 1, "{mails}");
+    assert!(mails.contains("\nSubject: [DLLL-CIAS] a server was refused a place\n"), "{mails}");
+    assert!(mails.contains("has no quorum") && mails.contains("52:54:00:00:01:02, "), "{mails}");
     found_cluster(&founder, 1);
     // The enrolment's ssh is one that reaches nobody.
     node.waits_for("the join's wait", |published| {
         published["run"].as_str().is_some_and(|run| run.contains("waits and is tried again"))
+            && published["refused"].is_null()
     });
     let memory: Value = serde_json::from_str(&node.node.read("var/lib/cias/agent.json")).unwrap();
     let offer = &memory["offer"];
@@ -87,4 +107,49 @@ fn a_founder_with_a_quorate_cluster_serves_places_from_the_ledger_and_without_qu
     }
     assert!(node.node.wants(5, &["run"]).1.contains("install this server anew"));
     assert!(node.node.wants(0, &["status"]).0.contains("install this server anew"));
+}
+
+#[test]
+fn two_founders_that_meet_say_so_on_the_console_and_by_mail_and_the_lower_one_stops() {
+    if !wire::allowed() {
+        return;
+    }
+    let (mut wire, mut other) = (Wire::new(), Wire::new());
+    let master = Server::new(&mut wire, 1, "");
+    let lower = Server::new(&mut other, 2, "");
+    takes_mails(&master, 0);
+    takes_mails(&lower, 0);
+    // It has formatted disks, and comes no further.
+    lower.node.answers("pvecm", Some("echo 'no cluster today' >&2; exit 1"));
+    let master_id = master.waits_for_phase("serving")["id"].as_str().unwrap().to_owned();
+    wait("a founder that has begun", || {
+        let memory: Value =
+            serde_json::from_str(&lower.node.read("var/lib/cias/agent.json")).unwrap_or_default();
+        (memory["progress"] == "settled").then_some(())
+    });
+    let found = lower.waits_for_phase("founder");
+    let lower_id = found["id"].as_str().unwrap().to_owned();
+    assert_eq!(master.node.read("mails") + &lower.node.read("mails"), "");
+    wire.meets(&mut other);
+    lower.waits_for_phase("stopped");
+    let rival = |id: &str| format!("another founder or Master is there: {id}");
+    let stopped =
+        format!("this machine has begun to found a cluster and {master_id} leads one already; which of them");
+    for (server, subject, sentence) in [
+        (&master, "another founder or Master is there", rival(&lower_id)),
+        (&lower, "another founder or Master is there", rival(&master_id)),
+        (&lower, "this machine has stopped", stopped),
+    ] {
+        wire::wait_telling(
+            || format!("{subject}: {}{}", server.node.read("mails"), server.node.read("stderr")),
+            || {
+                let mails = server.node.read("mails");
+                let told = mails.split("From: CIAS ").any(|mail| {
+                    mail.contains(&format!("\nSubject: [DLLL-CIAS] {subject}\n")) && mail.contains(&sentence)
+                });
+                (told && server.node.read("stderr").contains(&sentence)).then_some(())
+            },
+        );
+    }
+    assert!(!master.node.read("mails").contains("has stopped") && master.published()["phase"] == "serving");
 }

@@ -26,6 +26,11 @@ fn elsewhere(node: &Node) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// The line of the private key's body; each of the site's two private keys has it.
+fn key_lines(text: &str) -> usize {
+    text.lines().filter(|line| line.starts_with("BggqhkjOPQMBBw")).count()
+}
+
 fn assert_is_a_node(node: &Node) {
     assert_eq!(node.read("etc/hostname"), "pve-rack-a-0-1\n");
     assert!(
@@ -84,6 +89,82 @@ fn a_server_becomes_the_founder_in_the_order_that_its_database_needs() {
     // It is one now, and a second call says so.
     let (_, stderr) = node.wants(5, &["setup", "--yes"]);
     assert!(stderr.contains("already pve-rack-a-0-1.example.com"), "{stderr}");
+}
+
+#[test]
+fn the_given_file_loses_the_join_key_and_nothing_else_once_the_node_has_joined() {
+    let node = by_hand(PIN);
+    let site = elsewhere(&node);
+    let before = std::fs::read_to_string(&site).unwrap();
+    // The name of a link is what a person may give.
+    let link = node.path("link.toml");
+    std::os::unix::fs::symlink(&site, &link).unwrap();
+    let (plan, stderr) = node.wants(0, &["setup", "--site", link.to_str().unwrap(), "--yes"]);
+    assert!(plan.contains(&format!("- remove the join key from {site} once this node has joined")), "{plan}");
+    assert!(stderr.contains(&format!("setup: the join key was removed from {site}")), "{stderr}");
+    let after = std::fs::read_to_string(&site).unwrap();
+    assert_eq!((key_lines(&before), key_lines(&after)), (2, 1), "{after}");
+    assert!(after.starts_with("# A site for tests") && after.contains("enrol_host_key = "), "{after}");
+    assert!(after.ends_with(PIN), "{after}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&site).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(key_lines(&node.read("etc/cias/site.toml")), 1);
+    assert!(!node.path("var/lib/cias/given-site.json").exists());
+}
+
+#[test]
+fn keep_file_leaves_it_and_says_so() {
+    let node = by_hand(PIN);
+    let site = elsewhere(&node);
+    let before = std::fs::read_to_string(&site).unwrap();
+    let (plan, stderr) = node.wants(0, &["setup", "--site", &site, "--yes", "--keep-file"]);
+    assert!(plan.contains(&format!("- {site} keeps the site's join key")), "{plan}");
+    assert!(stderr.contains(&format!("setup: {site} holds the site's join key")), "{stderr}");
+    assert_eq!(std::fs::read_to_string(&site).unwrap(), before);
+}
+
+#[test]
+fn a_second_file_with_the_secrets_loses_the_key_also_when_another_run_ends_the_join() {
+    let node = by_hand("");
+    let site = elsewhere(&node);
+    let text = std::fs::read_to_string(&site).unwrap();
+    let (head, rest) = text.split_once("root_password_hash").unwrap();
+    let (secrets, tail) = rest.split_once("[install]").unwrap();
+    std::fs::write(&site, format!("{head}secrets_file = \"hidden.toml\"\n[install]{tail}")).unwrap();
+    let second = node.path("hidden.toml");
+    std::fs::write(&second, format!("[site]\nroot_password_hash{secrets}")).unwrap();
+    std::fs::set_permissions(&second, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let (plan, stderr) = node.wants(6, &["setup", "--site", &site, "--yes"]);
+    assert!(plan.contains("/hidden.toml once this node has joined"), "{plan}");
+    assert_eq!(plan.matches("once this node has joined").count(), 1, "{plan}");
+    assert!(stderr.contains("/hidden.toml holds the site's join key until this node has joined"), "{stderr}");
+    assert_eq!(key_lines(&node.read("hidden.toml")), 2);
+    // What the agent does once it is decided.
+    node.site(PIN);
+    node.wants(0, &["run"]);
+    assert_eq!(key_lines(&node.read("hidden.toml")), 1);
+}
+
+#[test]
+fn a_file_on_another_file_system_is_left_alone() {
+    use std::os::unix::fs::MetadataExt;
+    let node = by_hand(PIN);
+    let site = elsewhere(&node);
+    let Ok(stick) = tempfile::tempdir_in("/dev/shm") else {
+        eprintln!("skipped: no /dev/shm");
+        return;
+    };
+    let device = |path: &std::path::Path| std::fs::metadata(path).unwrap().dev();
+    if device(stick.path()) == device(&node.path("")) {
+        eprintln!("skipped: /dev/shm is on the tests' file system");
+        return;
+    }
+    let there = stick.path().join("site.toml");
+    std::fs::copy(&site, &there).unwrap();
+    let (plan, stderr) = node.wants(0, &["setup", "--site", there.to_str().unwrap(), "--yes"]);
+    assert!(plan.contains("is on another file system and keeps the site's join key"), "{plan}");
+    assert!(stderr.contains("so remove it from this node"), "{stderr}");
+    assert_eq!(key_lines(&std::fs::read_to_string(there).unwrap()), 2);
 }
 
 #[test]

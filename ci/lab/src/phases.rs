@@ -5,7 +5,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+
+/// A part in the file.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    what: String,
+    seconds: f64,
+}
 
 /// Parts, each with its end.
 #[derive(Clone, Debug)]
@@ -18,6 +25,18 @@ impl Phases {
     /// They begin now.
     pub fn begin() -> Self {
         Self { start: Instant::now(), rows: Vec::new() }
+    }
+
+    /// They go on from those that were kept in `file`, as if that had just happened.
+    pub fn after(file: &Path) -> Result<Self> {
+        let text = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+        let kept: Vec<Row> =
+            serde_json::from_slice(&text).with_context(|| format!("reading {}", file.display()))?;
+        let rows: Vec<_> =
+            kept.into_iter().map(|row| (row.what, Duration::from_secs_f64(row.seconds))).collect();
+        let last = rows.iter().map(|(_, at)| *at).max().unwrap_or_default();
+        let start = Instant::now().checked_sub(last).context("going back before this machine's start")?;
+        Ok(Self { start, rows })
     }
 
     /// Something has happened now; what has happened before stays as it is.
@@ -36,8 +55,8 @@ impl Phases {
     /// Prints them and keeps them in `file`.
     pub fn end(&self, file: &Path) -> Result<()> {
         print!("{}", self.table());
-        let rows: Vec<_> =
-            self.rows.iter().map(|(what, at)| json!({"what": what, "seconds": at.as_secs_f64()})).collect();
+        let row = |(what, at): &(String, Duration)| Row { what: what.clone(), seconds: at.as_secs_f64() };
+        let rows: Vec<Row> = self.rows.iter().map(row).collect();
         let text = serde_json::to_string_pretty(&rows).context("writing the phases as JSON")?;
         std::fs::write(file, text + "\n").with_context(|| format!("writing {}", file.display()))
     }
@@ -76,7 +95,11 @@ mod tests {
         let file = folder.path().join("phases.json");
         phases.end(&file).unwrap();
         let read: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-        assert_eq!(read[1], json!({"what": "identity of a", "seconds": 61.0}));
+        assert_eq!(read[1], serde_json::json!({"what": "identity of a", "seconds": 61.0}));
+        let mut on = Phases::after(&file).unwrap();
+        on.note("done");
+        assert_eq!(on.rows[..3], phases.rows[..]);
+        assert!(on.rows[3].1 >= Duration::from_secs(90), "{:?}", on.rows[3]);
     }
 
     #[test]

@@ -20,8 +20,13 @@ fn programs() -> [(Command, &'static str); 2] {
 }
 
 /// Commands whose examples need more than a node without a cluster, as documents are tried on; and what they need.
-const NOT_RUN: [(&str, &str); 2] =
-    [("cias enrol", "needs a cluster"), ("cias setup", "needs a server that was installed by hand")];
+const NOT_RUN: [(&str, &str); 5] = [
+    ("cias demote", "changes the routes of a Master"),
+    ("cias enrol", "needs a cluster"),
+    ("cias promote", "changes the routes of a Master"),
+    ("cias setup", "needs a server that was installed by hand"),
+    ("cias-builder packages", "needs a mirror"),
+];
 
 /// The program and its commands, and theirs, without those that only other programs call.
 fn commands(program: &Command) -> Vec<&Command> {

@@ -29,6 +29,8 @@ pub enum Ended {
     TryLater(String),
     /// The services of the cluster were ended.
     Left,
+    /// What another founder may have too was given up.
+    Withdrawn,
     /// It failed; a person must look.
     Failed(String),
 }
@@ -39,7 +41,9 @@ pub fn arrive(system: &System) -> Ended {
     if identity != Ended::Done {
         return identity;
     }
-    if let Err(error) = start(system, &addresses()) {
+    if let Err(error) =
+        start(system, &port::addresses().into_iter().map(|own| own.address).collect::<Vec<_>>())
+    {
         return Ended::Failed(format!("{error:#}"));
     }
     judge(system.runner.outcome(&run(&system.root, "provision")))
@@ -106,12 +110,6 @@ fn start(system: &System, addresses: &[Ipv4Addr]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// All that this machine has.
-fn addresses() -> Vec<Ipv4Addr> {
-    let ports = nix::ifaddrs::getifaddrs().into_iter().flatten();
-    ports.filter_map(|port| Some(port.address?.as_sockaddr_in()?.ip())).collect()
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::log::Log;
 use crate::notify;
 use crate::outcome::Class;
 use crate::runner::Host;
-use crate::site::{Place, Site};
+use crate::site::{Place, Site, Who};
 use crate::system::{Sysroot, System};
 
 /// The most requests that wait; whoever is let go asks again.
@@ -48,19 +48,25 @@ pub enum Answer {
     Unknown(String),
     /// Whoever asked gets this place. It is in the ledger.
     Offer(Offer),
-    /// Whoever asked gets none.
-    Refusal(Refusal),
+    /// Whoever asked, which is that server, gets none.
+    Refusal(Refusal, Who),
 }
 
 enum Work {
     Look,
     Ask(Asking),
-    Mail { subject: String, text: String },
+}
+
+/// A mail to the administrator.
+struct Letter {
+    subject: String,
+    text: String,
 }
 
 /// The way to the thread and back.
 pub struct Desk {
     work: Sender<Work>,
+    letters: Sender<Letter>,
     answers: Receiver<Answer>,
     waiting: usize,
     looking: bool,
@@ -89,10 +95,18 @@ pub struct Clerk {
 }
 
 impl Desk {
-    /// Starts the thread. `wake` gets a byte for each answer.
+    /// Starts the thread, and one for the mails: whoever asks waits for no mail. `wake` gets a byte for each answer.
     pub fn open(clerk: Clerk, mut wake: UnixStream) -> Self {
         let (work, todo) = channel::<Work>();
         let (tell, answers) = channel();
+        let (letters, posted) = channel::<Letter>();
+        let clerk = Arc::new(clerk);
+        let postman = clerk.clone();
+        std::thread::spawn(move || {
+            for letter in posted {
+                postman.mail(&letter);
+            }
+        });
         std::thread::spawn(move || {
             while let Ok(first) = todo.recv() {
                 // All that wait are one change of the ledger.
@@ -106,7 +120,7 @@ impl Desk {
                 let _ = wake.write(b"x");
             }
         });
-        Self { work, answers, waiting: 0, looking: false }
+        Self { work, letters, answers, waiting: 0, looking: false }
     }
 
     /// Has the thread look how this node stands, unless it does so already.
@@ -126,7 +140,7 @@ impl Desk {
     /// Has it tell the administrator.
     pub fn mail(&self, subject: &str, text: &str) {
         // If the thread is gone, the agent is about to end.
-        let _ = self.work.send(Work::Mail { subject: subject.to_owned(), text: text.to_owned() });
+        let _ = self.letters.send(Letter { subject: subject.to_owned(), text: text.to_owned() });
     }
 
     /// The next answer, if there is one.
@@ -134,7 +148,7 @@ impl Desk {
         let answer = self.answers.try_recv().ok()?;
         match answer {
             Answer::Stands(_) | Answer::Unknown(_) => self.looking = false,
-            Answer::Offer(_) | Answer::Refusal(_) => self.waiting -= 1,
+            Answer::Offer(_) | Answer::Refusal(..) => self.waiting -= 1,
         }
         Some(answer)
     }
@@ -148,7 +162,6 @@ impl Clerk {
             match work {
                 Work::Look => looks = true,
                 Work::Ask(asking) => asked.push(asking),
-                Work::Mail { subject, text } => self.mail(&subject, &text),
             }
         }
         if !looks && asked.is_empty() {
@@ -214,11 +227,11 @@ impl Clerk {
         }
     }
 
-    fn mail(&self, subject: &str, text: &str) {
+    fn mail(&self, letter: &Letter) {
         let host = Host::new(|line| self.log.note(line));
         let system = System { root: self.root.clone(), runner: &host, log: &self.log };
         let own = self.root.attribute("/etc/hostname").unwrap_or_else(|| "cias".to_owned());
-        notify::mail(&system, &self.site, &own, subject, text);
+        notify::mail(&system, &self.site, &own, &letter.subject, &letter.text);
     }
 
     /// Once for each reason: it is tried again every moment.
@@ -238,16 +251,14 @@ impl Clerk {
             place: place.clone(),
             serial: self.serial.clone(),
         };
-        register::change(&self.root, |ledger| {
-            ledger.enter(entry);
-            Ok(())
-        })
+        register::change(&self.root, |ledger| ledger.enter(entry))
     }
 
     /// All answers, after one change of the ledger.
     fn answer(&self, asked: &[Asking], may_answer: bool) -> Vec<Answer> {
         let refusal = |asking: &Asking, reason: String, is_final: bool| {
-            Answer::Refusal(Refusal { to: asking.from, echo: asking.nonce, is_final, reason })
+            let refusal = Refusal { to: asking.from, echo: asking.nonce, is_final, reason };
+            Answer::Refusal(refusal, asking.request.who.clone())
         };
         let no =
             |reason: &str| asked.iter().map(|asking| refusal(asking, reason.to_owned(), false)).collect();

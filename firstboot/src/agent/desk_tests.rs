@@ -47,7 +47,9 @@ fn asking(from: MachineId, release: &str, holds: Option<[u8; 4]>) -> Asking {
 
 fn sentence(answers: &[Answer]) -> (String, bool) {
     match &answers[0] {
-        Answer::Refusal(refusal) => (refusal.reason.clone(), refusal.is_final),
+        Answer::Refusal(refusal, who) if who.macs == ["52:54:00:00:00:02"] => {
+            (refusal.reason.clone(), refusal.is_final)
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use super::arrive::{Ended, arrive, leave};
 use super::clock;
+use super::withdraw::withdraw;
 use crate::log::Log;
 use crate::runner::{Host, Stop};
 use crate::system::{Sysroot, System};
@@ -21,6 +22,8 @@ pub enum Task {
     },
     /// What a node does that was removed from its cluster.
     Leave,
+    /// What a founder does that has stopped for another one.
+    Withdraw,
 }
 
 /// What is at work.
@@ -45,6 +48,7 @@ impl Errand {
                     arrive(&system)
                 }
                 Task::Leave => leave(&system),
+                Task::Withdraw => withdraw(&system),
             }
         })
     }
@@ -59,9 +63,7 @@ impl Errand {
         let asked = stop.clone();
         let thread = std::thread::spawn(move || {
             if let Some(before) = before {
-                before.stop();
-                // One that panicked has ended, too.
-                let _ = before.thread.join();
+                before.finish();
             }
             // Nobody listens any more only if the agent ends.
             let _ = tell.send(deed(&asked));
@@ -73,6 +75,13 @@ impl Errand {
     /// Ends it before its time.
     pub fn stop(&self) {
         self.stop.ask();
+    }
+
+    /// Ends it before its time, and waits until it has ended, which takes seconds: its command is killed.
+    fn finish(self) {
+        self.stop();
+        // One that panicked has ended, too.
+        let _ = self.thread.join();
     }
 
     /// What became of it, once it has ended.
@@ -88,6 +97,7 @@ impl Errand {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::sync::mpsc::RecvTimeoutError;
     use std::time::Duration;
 
     use super::*;
@@ -101,15 +111,18 @@ mod tests {
             move || said.lock().unwrap().push(what)
         };
         let end = say("the first ends");
+        let (tell, told) = channel();
         let first = Errand::begin(None, wake.try_clone().unwrap(), move |stop| {
             assert!(stop.rest(Duration::from_mins(1)), "nobody stopped it");
             // Whoever does not wait for it is faster.
-            std::thread::sleep(Duration::from_millis(50));
+            assert_eq!(told.recv_timeout(Duration::from_millis(200)), Err(RecvTimeoutError::Timeout));
             end();
             Ended::Failed("stopped".to_owned())
         });
         let begin = say("the second begins");
         let second = Errand::begin(Some(first), wake, move |_| {
+            // The first has ended, so that nobody listens.
+            let _ = tell.send(());
             begin();
             Ended::Left
         });

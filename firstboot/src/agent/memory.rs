@@ -6,11 +6,13 @@ use std::net::Ipv4Addr;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::facts::Facts;
 use crate::files;
 use crate::hello::frame::Offer;
 use crate::hello::rank::Progress;
 use crate::identity::Decision;
 use crate::outcome::Class;
+use crate::runner::Runner;
 use crate::site::Who;
 use crate::system::Sysroot;
 
@@ -36,6 +38,9 @@ pub struct Memory {
     pub progress: Progress,
     /// The place that a Master gave it.
     pub offer: Option<Kept>,
+    /// The clock was set, and the hardware's is to follow.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stepped: bool,
     /// It does nothing any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stopped>,
@@ -48,6 +53,17 @@ pub struct Stopped {
     pub reason: String,
     /// It was removed from its cluster.
     pub is_retired: bool,
+}
+
+/// Why this machine has stopped, if it has.
+pub fn stopped(root: &Sysroot, runner: &dyn Runner) -> Result<Option<Stopped>> {
+    if !root.has(FILE) {
+        return Ok(None);
+    }
+    Ok(match read(root, &Facts::gather(root, runner).who())? {
+        Found::Mine(memory) => memory.stopped,
+        Found::Nothing | Found::Unusable(_) => None,
+    })
 }
 
 /// A place that was offered.
@@ -96,6 +112,7 @@ impl Memory {
             boot: None,
             progress: Progress::Nothing,
             offer: None,
+            stepped: false,
             stopped: None,
         }
     }

@@ -11,8 +11,9 @@ pub mod link;
 pub mod memory;
 pub mod port;
 pub mod published;
-mod standing;
+pub(crate) mod standing;
 mod voice;
+pub mod withdraw;
 mod work;
 
 use std::fs::File;

@@ -1,5 +1,7 @@
 //! Which port the agent speaks on, and whether it has a link. Reads sysfs as kernel 2.6.32 shows it.
 
+use std::net::Ipv4Addr;
+
 use crate::system::Sysroot;
 
 /// All physical ports of a node.
@@ -21,6 +23,31 @@ pub fn choose(root: &Sysroot) -> Result<&'static str, String> {
         return Err(format!("{name} is down: `ifup {name}` brings it up"));
     }
     Ok(name)
+}
+
+/// An address that this machine has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// The port that has it.
+    pub port: String,
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Bits of its network.
+    pub prefix: u32,
+}
+
+/// All that it has.
+pub fn addresses() -> Vec<Own> {
+    let ports = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let own = |port: nix::ifaddrs::InterfaceAddress| {
+        let netmask = port.netmask.and_then(|netmask| Some(netmask.as_sockaddr_in()?.ip()));
+        Some(Own {
+            address: port.address?.as_sockaddr_in()?.ip(),
+            prefix: netmask.map_or(Ipv4Addr::BITS, |netmask| netmask.to_bits().count_ones()),
+            port: port.interface_name,
+        })
+    };
+    ports.filter_map(own).collect()
 }
 
 /// The lowest of an interface's flags. Source: netdevice(7), `IFF_UP`.

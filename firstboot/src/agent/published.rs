@@ -45,7 +45,7 @@ pub struct Published {
     pub leader: Option<Leader>,
     /// How many other machines of the site it hears.
     pub heard: usize,
-    /// Why a Master gave no place, last.
+    /// Why a Master gave no place, last, and when it is asked again; nothing once it gave one.
     pub refused: Option<String>,
     /// Other founders or Masters that were met.
     pub rivals: Vec<String>,
@@ -187,9 +187,8 @@ impl fmt::Display for Agent {
         let refused = it.refused.iter().map(|reason| format!("a Master refused this server: {reason}"));
         let twin = it.twin.then(|| "another machine says to be this one".to_owned());
         let more = it
-            .stopped
+            .silent
             .iter()
-            .chain(&it.silent)
             .chain(&it.cluster)
             .cloned()
             .chain(refused)

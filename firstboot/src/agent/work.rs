@@ -30,6 +30,7 @@ use crate::hello::rank::{Phase, Progress};
 use crate::hello::timing::Timing;
 use crate::interrupt::Interrupt;
 use crate::log::Log;
+use crate::notify::Mailed;
 use crate::system::Sysroot;
 
 /// How often it looks at the ports and publishes.
@@ -73,11 +74,11 @@ pub(super) struct Agent<'a> {
     errand: Option<Errand>,
     /// It is not to go on as founder if nothing was begun, and then this is said.
     doubt: Option<String>,
-    /// The clock was set, and the hardware's is to follow.
-    stepped: bool,
     /// When `cias run` is to be tried again.
     again: Option<Duration>,
     patience: deeds::Patience,
+    /// The refusals that were mailed, by the time of the clock above.
+    mailed: Mailed,
     woken: UnixStream,
     wake: UnixStream,
     looked: Option<Duration>,
@@ -127,9 +128,9 @@ impl<'a> Agent<'a> {
             stood: None,
             errand: None,
             doubt: None,
-            stepped: false,
             again: None,
             patience: deeds::Patience::default(),
+            mailed: Mailed::default(),
             woken,
             wake,
             looked: None,
@@ -149,9 +150,7 @@ impl<'a> Agent<'a> {
         self.voice.say(&format!("begins as {} with priority {}", rank.phase.name(), rank.priority));
         if let Some(stopped) = self.memory.stopped.clone() {
             self.voice.say(&format!("does nothing: {}", stopped.reason));
-            if stopped.is_retired {
-                self.leave()?;
-            }
+            self.step_back(stopped.is_retired)?;
         } else if rank.phase == Phase::Offered {
             self.begin()?;
         } else if self.memory.elected && self.memory.progress == Progress::Nothing {
@@ -202,7 +201,9 @@ impl<'a> Agent<'a> {
         }
         self.note_begun()?;
         self.resolve()?;
-        if self.stood.is_none_or(|stood| now >= stood + serve::STAND / self.hurry) {
+        // One that has stopped enters nothing in the ledger and starts nothing.
+        let may_stand = self.memory.stopped.is_none();
+        if may_stand && self.stood.is_none_or(|stood| now >= stood + serve::STAND / self.hurry) {
             self.stood = Some(now);
             self.desk.look();
         }
@@ -326,8 +327,7 @@ impl<'a> Agent<'a> {
         };
         role.clone_into(&mut self.shown.role);
         self.shown.heard = self.machine.heard();
-        self.shown.stopped =
-            self.memory.stopped.as_ref().map(|stopped| format!("STOPPED: {}", stopped.reason));
+        self.shown.stopped = self.memory.stopped.as_ref().map(|stopped| stopped.reason.clone());
         self.shown.leader = self.machine.leader(now).map(|leader| Leader {
             id: leader.id.to_string(),
             priority: leader.priority,

@@ -129,6 +129,6 @@ pub fn conclude(system: &System, name: &str) -> Result<()> {
     }
     keys::restore(&system.root)?;
     record::remember(&system.root, name)?;
-    enrol::forget_join_key(&system.root)?;
+    enrol::forget_join_key(system)?;
     keys::forget(&system.root)
 }

@@ -6,6 +6,7 @@ pub mod found;
 pub mod join;
 pub mod keys;
 pub mod members;
+pub mod pages;
 pub mod probe;
 pub mod record;
 pub mod register;

@@ -1,6 +1,8 @@
 //! The ledger on the cluster's file system: one file for each row of addresses, so that all of them stay below its limit of
 //! 128 KiB a file (docs/facts.md 15).
 
+use std::io::ErrorKind;
+
 use anyhow::{Context, Result};
 
 use super::{FOLDER, members};
@@ -25,12 +27,28 @@ pub fn read(root: &Sysroot) -> Result<Ledger> {
     }
     let mut ledger = Ledger::default();
     let folder = folder();
-    for name in root.names(&folder).into_iter().filter(|name| name.parse::<u8>().is_ok()) {
+    // What is not there yet is empty; what cannot be looked at is not.
+    let mut rows = match std::fs::read_dir(root.path(&folder)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(ledger),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(not_root()),
+        entries => entries
+            .and_then(|entries| {
+                entries.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<_>>>()
+            })
+            .with_context(|| format!("reading {folder}"))?,
+    };
+    rows.sort();
+    for name in rows.iter().filter_map(|name| name.to_str()).filter(|name| name.parse::<u8>().is_ok()) {
         let file = format!("{folder}/{name}");
         let text = std::fs::read_to_string(root.path(&file)).with_context(|| format!("reading {file}"))?;
         ledger.read(&file, &text)?;
     }
     Ok(ledger)
+}
+
+/// Why somebody else sees none of it.
+pub fn not_root() -> anyhow::Error {
+    Class::Failed.error("only root may read the ledger, which says who is in the cluster: use su or sudo")
 }
 
 /// Writes what changed since `before`. When this returns, the cluster has it; without quorum it is [`Class::TryLater`].
@@ -108,6 +126,13 @@ mod tests {
             anyhow::bail!("no") as Result<()>
         });
         assert!(failed.is_err() && !read(&root).unwrap().is_retired(site.address_of((1, 1))));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_is_no_empty_ledger() {
+        let tree = Tree::from_text("/etc/pve/local -> nodes/a\n/etc/pve/priv/cias/ledger = no folder\n");
+        let error = read(&tree.root()).unwrap_err();
+        assert!(error.to_string().contains("reading /etc/pve/priv/cias/ledger"), "{error}");
     }
 
     #[test]

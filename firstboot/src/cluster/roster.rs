@@ -2,6 +2,7 @@
 //! cluster's file system.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::members::{self, Members};
-use super::register;
+use super::{MOUNTED, record, register};
 use crate::files;
 use crate::hello::ledger::State;
 use crate::system::Sysroot;
@@ -62,14 +63,17 @@ pub fn leave_word(root: &Sysroot, name: &str, is_master: bool) -> Result<()> {
     files::write_shared(&root.path(&file(name)), text + "\n")
 }
 
-/// All nodes by address, those that were removed too. Empty where the cluster's file system is not there, or not for this user to read.
-pub fn read(root: &Sysroot) -> Vec<Row> {
-    if !members::is_mounted(root) {
-        return Vec::new();
+/// All nodes by address, those that were removed too; none on a node that is in no cluster yet. An error says why they are not to be seen.
+pub fn read(root: &Sysroot) -> Result<Vec<Row>> {
+    let mounted = std::fs::symlink_metadata(root.path(MOUNTED));
+    if mounted.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+        return Err(register::not_root());
     }
-    let (Ok(ledger), Ok(Some(members))) = (register::read(root), Members::read(root)) else {
-        return Vec::new();
-    };
+    if !members::is_mounted(root) && record::read(root).is_none() {
+        return Ok(Vec::new());
+    }
+    let ledger = register::read(root)?;
+    let members = Members::read(root)?.unwrap_or_default();
     let row = |entry: &crate::hello::ledger::Entry| {
         let name = &entry.place.name;
         let told = root.attribute(&file(name)).and_then(|text| serde_json::from_str::<Contact>(&text).ok());
@@ -84,7 +88,7 @@ pub fn read(root: &Sysroot) -> Vec<Row> {
             last_contact: told.map(|told| told.at),
         }
     };
-    ledger.entries().map(row).collect()
+    Ok(ledger.entries().map(row).collect())
 }
 
 /// For people, with `now` in seconds since 1970.
@@ -140,7 +144,7 @@ mod tests {
              /etc/pve/nodes/n/cias.json = torn\n",
         );
         let root = tree.root();
-        assert_eq!(read(&Tree::from_text("").root()), []);
+        assert_eq!(read(&Tree::from_text("").root()).unwrap(), []);
         register::change(&root, |ledger| {
             for (byte, name, state) in [
                 (1, "m", State::Member),
@@ -150,13 +154,13 @@ mod tests {
             ] {
                 let place =
                     Place { address: [10, 254, 1, byte].into(), name: name.into(), fqdn: name.into() };
-                ledger.enter(Entry { machine: MachineId([byte; 16]), state, place, serial: None });
+                ledger.enter(Entry { machine: MachineId([byte; 16]), state, place, serial: None })?;
             }
             Ok(())
         })
         .unwrap();
         let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
-        let shown: Vec<String> = Shown(read(&root)).to_string().lines().map(words).collect();
+        let shown: Vec<String> = Shown(read(&root).unwrap()).to_string().lines().map(words).collect();
         assert_eq!(
             shown,
             [
@@ -166,5 +170,39 @@ mod tests {
                 "10.254.1.4 p node retired not heard of yet",
             ]
         );
+    }
+
+    #[test]
+    fn a_member_whose_cluster_is_not_there_says_so() {
+        let error = read(&Tree::from_text("/var/lib/cias/member-of = DLLL-CIAS\n").root()).unwrap_err();
+        assert!(error.to_string().contains("is not mounted at /etc/pve"), "{error}");
+    }
+
+    #[test]
+    fn whoever_may_not_read_the_ledger_hears_that_root_may() {
+        use std::os::unix::fs::PermissionsExt;
+        let ledger = "/etc/pve/priv/cias/ledger/1 = x\n";
+        for (text, closed) in
+            [(ledger, "/etc/pve"), (ledger, "/etc/pve/priv"), ("/etc/pve/priv/\n", "/etc/pve/priv")]
+        {
+            let tree =
+                Tree::from_text(&format!("/etc/pve/local -> nodes/m\n/etc/pve/.members = {{}}\n{text}"));
+            let root = tree.root();
+            let mode = |path: &str, mode| {
+                std::fs::set_permissions(root.path(path), PermissionsExt::from_mode(mode)).unwrap();
+            };
+            mode("/", 0o755);
+            mode(closed, 0o700);
+            // Of this thread alone, and root's rights over files go with it. Without root, closed is closed.
+            nix::unistd::setfsuid(65534.into());
+            if !nix::unistd::geteuid().is_root() {
+                mode(closed, 0);
+            }
+            let found = read(&root);
+            nix::unistd::setfsuid(nix::unistd::geteuid());
+            mode(closed, 0o700);
+            let error = found.unwrap_err().to_string();
+            assert!(error.contains("only root may read the ledger"), "{closed}: {error}");
+        }
     }
 }

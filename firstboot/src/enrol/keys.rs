@@ -58,6 +58,11 @@ impl PublicKey {
         format!("{} {}", self.kind, self.blob)
     }
 
+    /// The line of the file that has this key for somebody else than that node.
+    pub fn taken_in<'t>(&self, text: &'t str, name: &str) -> Option<&'t str> {
+        text.lines().find(|line| self.is_on(line) && *line != self.line(name))
+    }
+
     /// The text of the file with this key for that node, and without another key of the same node.
     pub fn added_to(&self, text: &str, name: &str) -> String {
         let line = self.line(name);
@@ -174,6 +179,9 @@ mod tests {
         let added = key.added_to(&text, "pve-a-1-1");
         assert_eq!(added, format!("{kept}ssh-rsa {new} root@pve-a-1-1\n"));
         assert_eq!(key.added_to(&added, "pve-a-1-1"), added, "it is there once");
+        assert_eq!(key.taken_in(&text, "pve-a-1-1").unwrap().split(' ').next_back(), Some("root@proxmox"));
+        assert_eq!(key.taken_in(&added, "pve-a-1-1"), None);
+        assert!(key.taken_in(&added, "pve-a-1-2").is_some());
         assert_eq!(key.removed_from(&added), kept);
         assert_eq!(key.removed_from(&kept), kept);
         assert_eq!(key.added_to("", "a"), format!("ssh-rsa {new} root@a\n"));

@@ -1,5 +1,6 @@
 //! Enrolment: how a node with a place is let into the cluster, over ssh and one node at a time (design D6).
 
+pub mod given;
 pub mod keys;
 pub mod manage;
 pub mod policy;
@@ -9,13 +10,10 @@ pub mod service;
 pub mod store;
 
 use std::fmt::Write;
-use std::io::ErrorKind;
 
-use anyhow::{Context, Result};
-use toml_edit::DocumentMut;
+use anyhow::Result;
 
-use crate::site::keys as keys_of_site;
-use crate::system::Sysroot;
+use crate::system::System;
 use crate::{files, node, region};
 
 /// The site's tag, by which a node of another site is told apart: a keyed hash in hexadecimal digits. `key` is the site's.
@@ -30,27 +28,21 @@ pub fn tag(key: &str) -> Result<String> {
 
 /// Takes the join key from this node, once it is in the cluster: whoever steals its disk joins nothing. All else in the site file stays as it
 /// is, comments too.
-pub fn forget_join_key(root: &Sysroot) -> Result<()> {
-    files::remove(&root.path("/run/cias/join/key"))?;
-    let path = root.path(node::SITE);
-    let text = match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        text => text.with_context(|| format!("reading {}", node::SITE))?,
-    };
-    let mut document: DocumentMut = text.parse().with_context(|| format!("reading {}", node::SITE))?;
-    let found = document.get_mut("site").and_then(|site| site.get_mut("secrets"));
-    let Some(key) = found.and_then(|secrets| secrets.get_mut("join_key")) else { return Ok(()) };
-    if key.as_str() == Some(keys_of_site::FORGOTTEN) {
-        return Ok(());
+pub fn forget_join_key(system: &System) -> Result<()> {
+    files::remove(&system.root.path("/run/cias/join/key"))?;
+    let path = system.root.path(node::SITE);
+    if path.exists() {
+        given::forget_in(&path)?;
     }
-    *key = toml_edit::value(keys_of_site::FORGOTTEN);
-    files::write(&path, document.to_string(), 0o600)
+    given::forget(system)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::{from_text, tests::example};
+    use crate::log::Log;
+    use crate::runner::fake::Fake;
+    use crate::site::{from_text, keys as keys_of_site, tests::example};
     use crate::tree::Tree;
 
     #[test]
@@ -64,7 +56,8 @@ mod tests {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
         let key = from_text(&before).unwrap().secrets.join_key;
         for _ in 0..2 {
-            forget_join_key(&root).unwrap();
+            let (fake, log) = (Fake::default(), Log::silent());
+            forget_join_key(&System { root: root.clone(), runner: &fake, log: &log }).unwrap();
             let text = std::fs::read_to_string(&path).unwrap();
             let body = key.lines().nth(1).unwrap();
             assert_eq!(before.matches(body).count(), text.matches(body).count() + 1, "{text}");

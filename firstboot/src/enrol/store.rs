@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::policy::{Application, Book};
 use crate::cluster::{FOLDER, members};
 use crate::files;
+use crate::hello::MachineId;
 use crate::outcome::Class;
 use crate::system::Sysroot;
 
@@ -24,6 +25,10 @@ fn window() -> String {
 
 fn machines() -> String {
     format!("{FOLDER}/enrol/machines")
+}
+
+fn keys() -> String {
+    format!("{FOLDER}/enrol/keys")
 }
 
 /// Now, in seconds since 1970.
@@ -67,6 +72,17 @@ pub fn set(root: &Sysroot, application: &Application) -> Result<()> {
     put(root, &format!("{}/{}", machines(), application.machine), application)
 }
 
+/// The public key that a machine was let in with.
+pub fn key_of(root: &Sysroot, machine: MachineId) -> Result<Option<String>> {
+    let file = format!("{}/{machine}", keys());
+    if root.has(&file) { parse(root, &file).map(Some) } else { Ok(None) }
+}
+
+/// Keeps it.
+pub fn set_key(root: &Sysroot, machine: MachineId, key: &str) -> Result<()> {
+    put(root, &format!("{}/{machine}", keys()), &key)
+}
+
 fn put(root: &Sysroot, file: &str, value: &impl Serialize) -> Result<()> {
     if !members::is_mounted(root) {
         return Err(Class::TryLater.error(
@@ -81,7 +97,6 @@ fn put(root: &Sysroot, file: &str, value: &impl Serialize) -> Result<()> {
 mod tests {
     use super::*;
     use crate::enrol::policy::Standing;
-    use crate::hello::MachineId;
     use crate::site::Who;
     use crate::tree::Tree;
 

@@ -63,6 +63,10 @@ pub trait Places {
     fn place(&self, who: &Who, position: (u8, u8)) -> Result<Place>;
     /// Is the address somebody else's: the founder's, the role's, another machine's by the site file?
     fn is_taken(&self, address: Ipv4Addr) -> bool;
+    /// Does the site file give this position or this name to a machine, at whatever address? Nowhere else are there any.
+    fn is_reserved(&self, _position: (u8, u8), _name: &str) -> bool {
+        false
+    }
 }
 
 /// The last position of a row that has a block of ports at the gateway (docs/facts.md 12).
@@ -94,6 +98,12 @@ impl Places for Site {
             || self.nas.iter().any(|nas| nas.address == address)
             || self.nodes.machine.iter().any(fixed)
     }
+
+    fn is_reserved(&self, position: (u8, u8), name: &str) -> bool {
+        let named = |machine| self.entry_place(machine).is_some_and(|place| place.name == name);
+        let mut machines = self.nodes.machine.iter();
+        machines.any(|machine| machine.position == Some(position) || named(machine))
+    }
 }
 
 /// All places that were ever given.
@@ -116,7 +126,7 @@ impl Ledger {
         }
         let place = match places.fixed(who)? {
             Some(place) => match self.entries.get(&place.address) {
-                None => place,
+                None => self.unless_named(&place).map(|()| place)?,
                 Some(entry) => {
                     return Err(Class::Refused.error(format!(
                         "site.toml fixes {} for this server, and the ledger has it as {} of machine {}: give it another address there, \
@@ -140,7 +150,8 @@ impl Ledger {
         let count = positions.len();
         for position in positions {
             let place = places.place(who, position)?;
-            if !self.entries.contains_key(&place.address) && !places.is_taken(place.address) {
+            let is_given = self.entries.contains_key(&place.address) || self.namesake(&place).is_some();
+            if !is_given && !places.is_taken(place.address) && !places.is_reserved(position, &place.name) {
                 return Ok(place);
             }
         }
@@ -166,9 +177,30 @@ impl Ledger {
         self.entries().find(|entry| entry.machine == machine && entry.state != State::Retired)
     }
 
-    /// Enters the founder, which takes no offer.
-    pub fn enter(&mut self, entry: Entry) {
+    /// The entry at another address that has this name, whatever became of it. Only a ledger that was written by hand has one: the cluster
+    /// knows its nodes by their names.
+    pub fn namesake(&self, place: &Place) -> Option<&Entry> {
+        self.entries().find(|entry| entry.place.name == place.name && entry.place.address != place.address)
+    }
+
+    fn unless_named(&self, place: &Place) -> Result<()> {
+        let Some(other) = self.namesake(place) else { return Ok(()) };
+        Err(Class::Refused.error(format!(
+            "site.toml gives {} the name {}, and the ledger has that name as {} of machine {} with {}: no name is given twice, so give this \
+             server a position of its own there, without an address beside it",
+            place.address,
+            place.name,
+            other.state.name(),
+            other.machine,
+            other.place.address
+        )))
+    }
+
+    /// Enters the founder, which takes no offer. Refused if its name is another's.
+    pub fn enter(&mut self, entry: Entry) -> Result<()> {
+        self.unless_named(&entry.place)?;
         self.entries.insert(entry.place.address, entry);
+        Ok(())
     }
 
     /// The node with this address has joined, or was removed; false if nobody has the address.
@@ -207,7 +239,8 @@ impl Ledger {
                     entry.place.address, other.machine, entry.machine
                 )));
             }
-            self.enter(entry);
+            // A name that stands twice must not stop the Master; nobody joins under it.
+            self.entries.insert(entry.place.address, entry);
         }
         Ok(())
     }

@@ -91,3 +91,40 @@ fn it_comes_back_from_its_files_and_a_damaged_line_gives_no_places() {
     let error = back.read("ledger-1", &other).unwrap_err();
     assert!(error.to_string().contains("10.254.1.98 is machine 0001"), "{error}");
 }
+
+/// A position and an address that do not belong together.
+const APART: &str = "[[nodes.machine]]\nserial = \"A\"\nposition = \"1-1\"\naddress = \"10.254.9.9\"\n";
+
+#[test]
+fn the_pool_gives_no_position_or_name_that_the_site_gives_to_a_machine_at_another_address() {
+    let (site, mut ledger) = (site(APART), Ledger::default());
+    assert_eq!(address(&mut ledger, 1, &site).unwrap(), "10.254.1.2");
+    let (place, _) = ledger.grant(machine(2), &who("A"), &site).unwrap();
+    assert_eq!((place.name.as_str(), place.address.to_string().as_str()), ("pve-rack-a-1-1", "10.254.9.9"));
+    // Also after the entry was taken out of the site file.
+    assert_eq!(address(&mut ledger, 3, &self::site("")).unwrap(), "10.254.1.3");
+}
+
+#[test]
+fn a_name_is_given_once_whatever_became_of_its_machine() {
+    for state in [State::Offered, State::Member, State::Retired] {
+        let mut ledger = Ledger::default();
+        // Given by the pool before the site file fixed the position.
+        let (first, _) = ledger.grant(machine(1), &Who::default(), &site("")).unwrap();
+        ledger.set(first.address, state);
+        let before = ledger.clone();
+        let error = ledger.grant(machine(2), &who("A"), &site(APART)).unwrap_err();
+        assert_eq!(Class::of(&error), Class::Refused);
+        let wanted = format!(
+            "site.toml gives 10.254.9.9 the name pve-rack-a-1-1, and the ledger has that name as {} of machine 0001",
+            state.name()
+        );
+        assert!(error.to_string().starts_with(&wanted), "{error}");
+        let place = Place { address: [10, 254, 9, 9].into(), ..first.clone() };
+        let entry = Entry { machine: machine(2), state: State::Member, place, serial: None };
+        assert_eq!(Class::of(&ledger.enter(entry).unwrap_err()), Class::Refused);
+        assert_eq!(ledger, before, "a refusal changes nothing");
+        let own = Entry { machine: machine(1), state: State::Member, place: first, serial: None };
+        ledger.enter(own).unwrap();
+    }
+}

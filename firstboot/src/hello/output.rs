@@ -1,5 +1,7 @@
 //! What comes out of the machine.
 
+use std::time::Duration;
+
 use super::frame::{Frame, Offer, Request};
 use super::rank::Phase;
 use super::{MachineId, Nonce};
@@ -26,8 +28,10 @@ pub enum Output {
     Asked(Asking),
     /// A Master gave a place.
     Offered(Offer),
-    /// A Master gave none.
-    Refused(String),
+    /// A Master gave none, or does not know the one that this machine has; it is asked again after the pause.
+    Refused(String, Duration),
+    /// A Master knows this machine's place after all.
+    Confirmed,
     /// The Master says that this machine's place was taken from it for good.
     Retired(String),
     /// Another machine says to be this one. Told once.

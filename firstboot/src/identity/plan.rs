@@ -146,7 +146,7 @@ mod tests {
     fn decided(more: &str, macs: &[&str], decision: Option<&Decision>) -> Plan {
         let site = from_text(&(example() + more)).unwrap();
         let facts = facts(macs, Some("LAB-1"));
-        let settled = settle(&site, &facts, decision).unwrap();
+        let settled = settle(&site, &facts, decision, Vec::new).unwrap();
         let postfix = "myhostname=old.example.com\nmydestination = $myhostname\nmyhostname = x\n".to_owned();
         Plan::new(&site, &facts, settled, &Present { postfix: Some(postfix) }).unwrap()
     }

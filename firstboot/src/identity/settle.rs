@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use anyhow::Result;
 
+use crate::agent::standing::standing;
 use crate::facts::Facts;
 use crate::outcome::Class;
 use crate::site::{Place, Site, values};
@@ -36,8 +37,14 @@ pub enum Settled {
 }
 
 /// Settles who the machine of `facts` is: by the pin in `role.founder`, else by what was found out on the wire. Without
-/// either it waits: two servers that each believed to be first would found two clusters.
-pub fn settle(site: &Site, facts: &Facts, decision: Option<&Decision>) -> Result<Settled> {
+/// either it waits: two servers that each believed to be first would found two clusters. `misses` tells what the hardware lacks to be a
+/// Master, and is asked only where that is told.
+pub fn settle(
+    site: &Site,
+    facts: &Facts,
+    decision: Option<&Decision>,
+    misses: impl FnOnce() -> Vec<String>,
+) -> Result<Settled> {
     if facts.nics.is_empty() {
         let kernel = facts.hardware.kernel.as_deref().unwrap_or("unknown");
         return Err(Class::Failed.error(format!(
@@ -60,11 +67,15 @@ pub fn settle(site: &Site, facts: &Facts, decision: Option<&Decision>) -> Result
              looking for one; to make it the founder, set role.founder to one of its own and run `cias run`",
             who.macs.iter().chain(&who.serial).map(String::as_str).collect::<Vec<_>>().join(", ")
         ))),
-        (None, None) => Ok(Settled::Waiting(
-            "/etc/cias/site.toml pins no founder (role.founder): this server waits for a Master or an election, and `cias agent` goes on looking \
-             for them; to make it the founder, set role.founder to one of its own and run `cias run`"
-                .to_owned(),
-        )),
+        (None, None) => {
+            let obstacles = standing(site, &who, &misses())?.obstacles.join("; ");
+            let may_not =
+                if obstacles.is_empty() { "" } else { "; this server may not found a cluster by election: " };
+            Ok(Settled::Waiting(format!(
+                "/etc/cias/site.toml pins no founder (role.founder): this server waits for a Master or an election, and `cias agent` goes on \
+                 looking for them; to make it the founder, set role.founder to one of its own and run `cias run`{may_not}{obstacles}"
+            )))
+        }
     }
 }
 
@@ -131,10 +142,11 @@ pub(in crate::identity) mod tests {
             (&by_serial, vec![mac], None, false),
             (&unpinned, vec![mac], Some("LAB-1"), false),
         ] {
-            let settled = settle(site, &facts(&macs, serial), None).unwrap();
+            let settled = settle(site, &facts(&macs, serial), None, Vec::new).unwrap();
             assert_eq!(matches!(settled, Settled::Founder(_)), founder, "{settled:?}");
         }
-        let Settled::Waiting(reason) = settle(&by_serial, &facts(&[mac], Some("LAB-2")), None).unwrap()
+        let Settled::Waiting(reason) =
+            settle(&by_serial, &facts(&[mac], Some("LAB-2")), None, Vec::new).unwrap()
         else {
             panic!("the wrong serial number made a founder");
         };
@@ -143,7 +155,7 @@ pub(in crate::identity) mod tests {
 
     #[test]
     fn a_server_without_ports_is_an_error() {
-        let error = settle(&from_text(&example()).unwrap(), &facts(&[], None), None).unwrap_err();
+        let error = settle(&from_text(&example()).unwrap(), &facts(&[], None), None, Vec::new).unwrap_err();
         assert!(error.to_string().contains("no physical Ethernet port"));
     }
 
@@ -189,7 +201,7 @@ pub(in crate::identity) mod tests {
         ];
         for (site, decision, wanted) in table {
             let facts = facts(&["52:54:00:00:00:01"], Some("ME"));
-            let found = match settle(site, &facts, decision) {
+            let found = match settle(site, &facts, decision, Vec::new) {
                 Ok(Settled::Founder(place)) => format!("founder {} {}", place.address, place.fqdn),
                 Ok(Settled::Node(place, master)) => {
                     format!("node {} {} of {master}", place.address, place.fqdn)

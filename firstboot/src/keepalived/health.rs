@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::agent::published;
+use crate::agent::{memory, published};
 use crate::cluster::members::{self, Members};
 use crate::cluster::register;
 use crate::facts::Facts;
@@ -58,6 +58,9 @@ fn judge(system: &System, site: &Site) -> Result<()> {
     let _turn = files::lock(&root.path(LOCK), || {
         "the look before this one still waits for the cluster's file system".to_owned()
     })?;
+    if let Some(stopped) = memory::stopped(root, system.runner)? {
+        return no(format!("this machine has stopped: {}", stopped.reason));
+    }
     let state = journal::read(root)?.unwrap_or_default();
     let (Some(Role::Founder), Some(place)) = (state.role, state.place) else {
         return no("this node is not the founder, and nobody else is Master in this version".to_owned());
@@ -121,11 +124,8 @@ mod tests {
     fn enter(tree: &Tree, place: Place, port: u8, state: State) {
         std::fs::create_dir_all(tree.root().path("/run/cias")).unwrap();
         let machine = MachineId::of(&[format!("52:54:00:00:00:{port:02x}")]).unwrap();
-        register::change(&tree.root(), |ledger| {
-            ledger.enter(Entry { machine, state, place, serial: None });
-            Ok(())
-        })
-        .unwrap();
+        register::change(&tree.root(), |ledger| ledger.enter(Entry { machine, state, place, serial: None }))
+            .unwrap();
     }
 
     fn found((tree, site): &(Tree, Site)) -> String {

@@ -40,7 +40,7 @@ pub enum Moved {
 /// Does what follows.
 pub fn moved(root: &Sysroot, how: Moved) -> Result<()> {
     if root.is_machine() && !nix::unistd::geteuid().is_root() {
-        return Err(Class::Failed.error("it changes routes and was not started by root: use su or sudo"));
+        return Err(Class::Failed.error("`cias promote` and `cias demote` change routes, and this was not started by root: use su or sudo"));
     }
     let path = root.path(LOG);
     for file in [LOG, LOCK].map(|file| root.path(file)) {

@@ -139,6 +139,11 @@ impl Seen {
     }
 }
 
+/// Ends keepalived until the next boot, if it runs.
+pub fn end(system: &System) -> Result<()> {
+    if runs(&system.root) { Keepalived::has_it(system, "stop", false) } else { Ok(()) }
+}
+
 fn runs(root: &Sysroot) -> bool {
     let pid = root.attribute(PID_FILE).and_then(|text| text.parse::<u32>().ok());
     pid.and_then(|pid| root.attribute(&format!("/proc/{pid}/stat")))

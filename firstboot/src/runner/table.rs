@@ -40,6 +40,14 @@ pub const TABLE: &[Row] = &[
     },
     Row { program: "cat", package: "coreutils", version: "8.13", options: &[], values: &[], source: "POSIX" },
     Row {
+        program: "chroot",
+        package: "coreutils",
+        version: "8.13",
+        options: &[],
+        values: &[],
+        source: "CU src/chroot.c, inferred: NEWROOT and a command since 1992",
+    },
+    Row {
         program: "cias-firstboot",
         package: "cias-firstboot",
         version: env!("CARGO_PKG_VERSION"),
@@ -107,7 +115,7 @@ pub const TABLE: &[Row] = &[
         program: "ip",
         package: "iproute",
         version: "20120521",
-        options: &["route", "rule"],
+        options: &["addr", "route", "rule"],
         values: &[],
         source: "IP ip/ip.c, ip/iproute.c and ip/iprule.c, read",
     },

@@ -5,6 +5,7 @@
 mod ask;
 mod guards;
 pub mod rename;
+mod secrets;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::agent::arrive::{self, Ended};
+use crate::enrol::given::Given;
 use crate::facts::Facts;
 use crate::journal::{self, Journal, Progress, State};
 use crate::log::Log;
@@ -34,6 +36,8 @@ pub struct Request {
     pub site: Option<PathBuf>,
     /// Begins without waiting for Enter.
     pub yes: bool,
+    /// Leaves the join key in the site file that was given.
+    pub keep_file: bool,
 }
 
 /// Looks, asks, shows the plan, waits for Enter, and makes a node of this server.
@@ -48,16 +52,24 @@ pub fn setup(request: &Request) -> Result<()> {
     let host = Host::new(|line| quiet.note(line));
     let system = System { root: root.clone(), runner: &host, log: &log };
     let state = journal::read(root)?.unwrap_or_default();
+    let given;
     if is_begun(&state) {
+        given = Given::noted(root);
+        if request.keep_file {
+            Given::default().note(root)?;
+        }
         log.say("setup: it was begun before and is gone on with");
     } else {
         // Before its site is read, which no new node may be made from once this one has joined.
         if let Some(sentence) = guards::is_node(&state) {
             return Err(Class::Refused.error(sentence));
         }
-        let loaded = ask::load(&file(request)?)?;
+        let path = file(request)?;
+        let loaded = ask::load(&path)?;
         look(&system, &loaded.site)?;
-        let plan = plan::show(&plan::with_setup(root, &loaded.site)?);
+        given = Given::look(root, &path);
+        let mut plan = plan::show(&plan::with_setup(root, &loaded.site)?);
+        plan.push_str(&secrets::planned(&given, request.keep_file));
         std::io::stdout().write_all(plan.as_bytes()).context("writing to standard output")?;
         if !request.yes {
             if !ask::can_ask() {
@@ -67,19 +79,30 @@ pub fn setup(request: &Request) -> Result<()> {
             }
             ask::confirm()?;
         }
-        begin(root, &loaded)?;
+        let forgets = if request.keep_file { Given::default() } else { given.clone() };
+        begin(root, &loaded, &forgets)?;
     }
+    let result = go_on(&system);
+    for sentence in secrets::left(root, &given) {
+        log.say(&format!("setup: {sentence}"));
+    }
+    result
+}
+
+/// Does what was begun, as far as it comes.
+fn go_on(system: &System) -> Result<()> {
+    let root = &system.root;
     let identity = run::run(&run::Request { root: root.clone(), stage: Some(Stage::Identity), again: false });
     let waits = identity.as_ref().is_err_and(|error| Class::of(error) == Class::TryLater);
     if (identity.is_ok() || waits) && !is_begun(&journal::read(root)?.unwrap_or_default()) {
-        bring_up(&system)?;
+        bring_up(system)?;
     }
     identity?;
-    log.say(
+    system.log.say(
         "setup: services and data disks follow, which may take minutes; /var/log/cias/firstboot.log tells",
     );
-    match arrive::arrive(&system) {
-        Ended::Done | Ended::Left => Ok(()),
+    match arrive::arrive(system) {
+        Ended::Done | Ended::Left | Ended::Withdrawn => Ok(()),
         Ended::TryLater(reason) => Err(Class::TryLater.error(reason)),
         Ended::Failed(reason) => Err(Class::Failed.error(format!(
             "{reason}: put it right and run `cias run`, or reboot; both go on where it stopped"
@@ -146,8 +169,9 @@ fn look(system: &System, site: &Site) -> Result<()> {
 }
 
 /// From here on it is gone on with, whatever happens. The site comes first: without the journal's entry it begins nothing.
-fn begin(root: &Sysroot, loaded: &Loaded) -> Result<()> {
+fn begin(root: &Sysroot, loaded: &Loaded, given: &Given) -> Result<()> {
     let mut journal = Journal::open(root)?;
+    given.note(root)?;
     files::make_folder(&root.path("/etc/cias"), 0o700)?;
     files::write(&root.path(SITE), &loaded.text, 0o600)?;
     journal.update(|state| state.stage_mut(rename::STAGE).progress = Progress::Working)

@@ -278,7 +278,8 @@ impl<'a> World<'a> {
                 Output::Stopped(other) => self.tell_of(at, "stops for", other),
                 Output::Rival(other) => self.tell_of(at, "has a rival:", other),
                 Output::Retired(reason) => self.fail(&format!("node {at} lost its place: {reason}")),
-                Output::Refused(reason) => self.tell(at, &format!("is refused: {reason}")),
+                Output::Refused(reason, _) => self.tell(at, &format!("is refused: {reason}")),
+                Output::Confirmed => self.tell(at, "has its place confirmed"),
                 Output::Twin => self.fail(&format!("node {at} met itself")),
             }
         }

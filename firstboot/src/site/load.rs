@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use toml_edit::{DocumentMut, Item};
 
+use super::document;
 use super::findings::{Finding, Findings, Places};
 use super::read::{self, Second};
 use super::reader::Section;
@@ -74,13 +75,8 @@ fn want_join_key(site: &Site, findings: &Findings) {
 
 /// The error that carries `findings`.
 pub fn refusal(path: &Path, findings: &[Finding]) -> anyhow::Error {
-    let shown = visible(&path.display().to_string());
-    let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    Class::BadInput.error(format!(
-        "{shown}: {} finding(s), mend them and run `cias-builder check {shown}` again:\n{}",
-        findings.len(),
-        lines.join("\n")
-    ))
+    let again = format!("cias-builder check {}", visible(&path.display().to_string()));
+    document::refusal(path, &again, findings)
 }
 
 /// Reads the site file at `path`, and the second one if it names one; on failure all findings of both.
@@ -179,12 +175,12 @@ fn second(first: &Path, name: &str, of: &Findings) -> (Option<Second>, Option<St
     (Some(second), Some(source.text), findings.finish().0)
 }
 
-fn plain_file() -> String {
+pub(super) fn plain_file() -> String {
     format!("a plain file of at most {LIMIT} bytes")
 }
 
 /// Is the file text at all, and not empty?
-fn is_text(source: &Source, findings: &Findings, content: &str) -> bool {
+pub(super) fn is_text(source: &Source, findings: &Findings, content: &str) -> bool {
     if let Some(found) = source.broken {
         findings.note_at(source.text.len(), "(file)", found, TEXT.to_owned());
     } else if source.is_empty() {

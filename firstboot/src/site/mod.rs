@@ -1,12 +1,13 @@
 //! The schema of `site.toml`, version 1: what it says, and everything that is wrong with it in one run.
 
 mod address;
+pub mod document;
 pub mod findings;
 mod judge;
 pub mod keys;
 mod load;
 mod read;
-mod reader;
+pub mod reader;
 mod shown;
 mod source;
 pub mod tables;
@@ -19,7 +20,7 @@ use serde::Serialize;
 pub use address::{Place, Who, is_placeholder};
 pub use findings::Finding;
 pub use load::{Loaded, beside, examine, examine_with, from_text, load, load_of_node, refusal};
-pub use shown::{shown_value, visible};
+pub use shown::{Show, shown_value, visible};
 pub use values::{Interface, Network};
 
 /// A whole site. Serialised it carries no secret.

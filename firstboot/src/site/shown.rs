@@ -33,7 +33,7 @@ const KINDS: [&str; 7] = [
 
 /// How much of a value that is wrong a finding shows.
 #[derive(Clone, Copy)]
-pub(super) enum Show {
+pub enum Show {
     /// Its beginning, unless it looks like a secret.
     Value,
     /// The kind of a public key: a private one may stand there by mistake.

@@ -276,10 +276,14 @@ impl Machine {
 /// Mounts a file system for a look. What ended a moment ago may still hold the device.
 pub fn mount_read_only(device: &str, folder: &Path) {
     let end = Instant::now() + Duration::from_secs(30);
-    let mut mount = Command::new("mount");
-    mount.args(["-r", device]).arg(folder).stderr(Stdio::null());
-    while !mount.status().is_ok_and(|status| status.success()) {
-        assert!(Instant::now() < end, "{device} cannot be mounted on {}", folder.display());
+    loop {
+        let output = Command::new("mount").args(["-r", device]).arg(folder).output().unwrap();
+        if output.status.success() {
+            return;
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let partitions = fs::read_to_string("/proc/partitions").unwrap_or_default();
+        assert!(Instant::now() < end, "{device}: {said}; the kernel has:\n{partitions}");
         std::thread::yield_now();
     }
 }

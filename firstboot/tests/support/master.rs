@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use cias_firstboot::cluster::register;
 use cias_firstboot::enrol::protocol::{Ask, FromMaster, FromNode, VERSION, hear, tell};
 use cias_firstboot::enrol::{service, tag};
+use cias_firstboot::files;
 use cias_firstboot::hello::MachineId;
 use cias_firstboot::hello::ledger::{Ledger, State};
 use cias_firstboot::log::Log;
@@ -20,6 +21,7 @@ use cias_firstboot::node::load_site;
 use cias_firstboot::runner::Host;
 use cias_firstboot::site::{Site, Who};
 use cias_firstboot::system::{Sysroot, System};
+use nix::fcntl::Flock;
 
 const LISTEN: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cias-firstboot");
@@ -198,6 +200,13 @@ impl Master {
         self.ledger().of(machine(number)).unwrap().state
     }
 
+    /// Takes all these slots but the first, as other sessions would.
+    pub fn fill(&self, kind: &str, count: usize) -> Vec<Flock<fs::File>> {
+        let folder = self.path("run/cias").join(kind);
+        fs::create_dir_all(&folder).unwrap();
+        (1..count).map(|number| files::lock(&folder.join(number.to_string()), String::new).unwrap()).collect()
+    }
+
     /// Runs `cias` there and wants `code`; returns both streams.
     pub fn cias(&self, code: i32, args: &[&str]) -> String {
         let output =
@@ -254,10 +263,15 @@ impl Master {
 
     /// A session in which this is asked.
     pub fn asks(&self, ask: Ask) -> Session {
+        self.begins(&FromNode::Ask(ask))
+    }
+
+    /// A session that begins with this word.
+    pub fn begins(&self, word: &FromNode) -> Session {
         let mut child = self.ssh("join", &[], &[]).stdin(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         let mut session = Session { child, input, output };
-        session.says(&FromNode::Ask(ask));
+        session.says(word);
         session
     }
 }

@@ -135,6 +135,12 @@ impl Wire {
         self.hub.run(&format!("bridge link set dev p{number} mcast_flood off"));
     }
 
+    /// Makes one wire of this and another one.
+    pub fn meets(&mut self, other: &mut Self) {
+        self.plug(other.hub.id(), "uplink");
+        other.hub.run("ip link set uplink master wire && ip link set uplink up");
+    }
+
     /// Gives the namespace of the task `id` a port `name` on the wire, which is down there.
     pub fn plug(&mut self, id: u32, name: &str) {
         self.ports += 1;

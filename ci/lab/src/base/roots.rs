@@ -57,6 +57,8 @@ pub const NODE: &[&str] = &[
     "parted",
     "logrotate",
     "tzdata",
+    // hwclock, which is in util-linux itself on the target
+    "util-linux-extra",
 ];
 
 /// A tar of minimal Debian with `packages`; made once for each set of versions.

@@ -14,6 +14,7 @@ use super::Lab;
 use super::fleet::{Fleet, Mould};
 use super::formed::{self, NODES};
 use super::intruder::{self, Keys};
+use super::road::PHASES;
 use crate::phases::Phases;
 
 /// Between two bursts of frames.
@@ -68,7 +69,7 @@ fn settle(fleet: &Fleet, keys: &Keys) -> Result<()> {
             "{address}: found {said:?}, wanted the other node alone to be heard"
         );
     }
-    phases.end(&fleet.folder.join(formed::PHASES))
+    phases.end(&fleet.folder.join(PHASES))
 }
 
 /// Sends what a stranger without the key can, until it is told to stop; returns how many frames that were.

@@ -6,7 +6,7 @@ use cias_firstboot::hello::ledger::Ledger;
 
 use super::Lab;
 use super::fleet::Fleet;
-use super::road::{ADDRESS, BOOT};
+use super::road::{self, ADDRESS, BOOT, PHASES};
 use crate::guest::{self, Guest};
 use crate::phases::Phases;
 
@@ -21,9 +21,6 @@ pub const NODES: [&str; 3] = [ADDRESS, "10.254.1.1", "10.254.1.2"];
 
 /// The folder of the saved cluster of three.
 pub const THREE: &str = "saved-three";
-
-/// Its phases, in that folder.
-pub const PHASES: &str = "phases.json";
 
 /// Two servers, nobody pinned, of which one was elected and has settled.
 pub fn elected(lab: &Lab, name: &str) -> Result<Fleet> {
@@ -44,7 +41,8 @@ pub fn founder(lab: &Lab, name: &str) -> Result<Fleet> {
 /// Three servers that were switched on together and are one cluster.
 pub fn three(lab: &Lab, name: &str) -> Result<Fleet> {
     Fleet::saved(lab, name, (THREE, 3), |fleet, guests| {
-        let mut phases = Phases::begin();
+        // Each of them was made from that installation.
+        let mut phases = Phases::after(&road::installation(lab)?.join(PHASES))?;
         joined(fleet, guests, &NODES, &mut phases)?;
         phases.end(&fleet.folder.join(PHASES))
     })

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use super::Lab;
 use super::fleet::{Fleet, Mould};
 use super::formed::{self, NODES};
-use super::road::BOOT;
+use super::road::{BOOT, PHASES};
 use crate::guest::Guest;
 use crate::phases::Phases;
 
@@ -46,7 +46,16 @@ pub fn join_interrupted(lab: &Lab) -> Result<()> {
     formed::joined(&fleet, &mut guests, &NODES, &mut phases)?;
     formed::whole(&fleet, &NODES)?;
     once(&fleet)?;
-    phases.end(&fleet.folder.join(formed::PHASES))
+    phases.end(&fleet.folder.join(PHASES))
+}
+
+/// A node that was removed says so, has ended its services and does not say that all is well.
+fn stays_out(guest: &mut Guest) -> Result<()> {
+    guest.wait_for("install this server anew", BOOT)?;
+    // With them went the keys that ssh takes.
+    guest.wait_for("and its services were ended", BOOT)?;
+    guest.send("\r")?;
+    guest.wait_for("(node, 10.254.1.2): STOPPED", BOOT)
 }
 
 /// Waits until the Master's configuration has the node `name`: it has begun to join, and is not in yet.
@@ -93,9 +102,16 @@ pub fn late_joiner(lab: &Lab) -> Result<()> {
         };
         let (theirs, mine) = (clock(NODES[0])?, clock(NODES[count])?);
         ensure!((theirs - mine).abs() < APART, "found the clocks {theirs} and {mine}, wanted the Master's");
+        // The battery's clock stands where the system's does, or the next boot is years back again.
+        let hardware: i64 = fleet
+            .node(NODES[count])
+            .ask("cat /sys/class/rtc/rtc0/since_epoch")?
+            .parse()
+            .context("reading the hardware's clock")?;
+        ensure!((theirs - hardware).abs() < APART, "found the hardware's clock {hardware}, wanted {theirs}");
     }
     formed::whole(&fleet, &NODES)?;
-    phases.end(&fleet.folder.join(formed::PHASES))
+    phases.end(&fleet.folder.join(PHASES))
 }
 
 /// A date some days after today, as QEMU takes it.
@@ -129,6 +145,18 @@ pub fn rejoin(lab: &Lab) -> Result<()> {
         formed::ledger(&fleet, NODES[0])?.is_retired([10, 254, 1, 2].into()),
         "the ledger does not have the node as retired"
     );
+    // It boots as it was, with the cluster's configuration and key, and is told.
+    guests.insert(index, fleet.boot(index)?);
+    stays_out(&mut guests[index])?;
+    phases.note("removed, booted again and stopped");
+    drop(guests.remove(index));
+    for address in &NODES[..2] {
+        let members = formed::members(&fleet, address)?.context("asking a node that stays")?;
+        ensure!(
+            members.is_quorate_in(formed::CLUSTER) && members.nodes.len() == 2,
+            "{address}: found {members:?}, wanted a quorate cluster of two"
+        );
+    }
     fleet.renew(index, &mould)?;
     guests.insert(index, fleet.boot(index)?);
     phases.note("removed, and installed again");
@@ -136,5 +164,5 @@ pub fn rejoin(lab: &Lab) -> Result<()> {
     formed::joined(&fleet, &mut guests, &addresses, &mut phases)?;
     fleet.node(addresses[2]).equals("hostname", "pve-rack-a-1-3")?;
     ensure!(!fleet.net.answers(NODES[2])?, "somebody answers at the old address {}", NODES[2]);
-    phases.end(&fleet.folder.join(formed::PHASES))
+    phases.end(&fleet.folder.join(PHASES))
 }

@@ -15,10 +15,14 @@ use crate::guest::{Guest, Start};
 use crate::kept;
 use crate::machine::{Disk, Fault, Machine, Medium};
 use crate::net::Net;
+use crate::phases::Phases;
 use crate::site::{self, FOUNDER, LabSite, SYSTEM};
 
 /// The founder's address, by the plan.
 pub const ADDRESS: &str = "10.254.0.1";
+
+/// How long each part of a scenario took, in its folder.
+pub const PHASES: &str = "phases.json";
 
 /// Five times what an installation takes here at most.
 pub const INSTALL: Duration = Duration::from_mins(12);
@@ -56,7 +60,10 @@ pub fn installation(lab: &Lab) -> Result<PathBuf> {
     kept::ensure(&folder, &of_installation(lab)?, || {
         let road = Road::prepare(lab, "installed", FOUNDER, |_| ())?;
         road.put_foreign_data()?;
-        road.install()
+        let mut phases = Phases::begin();
+        road.install()?;
+        phases.note("installed (one server, alone)");
+        phases.end(&folder.join(PHASES))
     })?;
     Ok(folder)
 }

@@ -10,8 +10,8 @@ use super::road::BOOT;
 use crate::guest::{self, Guest};
 use crate::site;
 
-/// The second site's founder and cluster.
-const OTHER: (&str, &str) = ("10.253.0.1", "OTHER");
+/// Founder, first node and cluster of each site.
+const SITES: [(&str, &str, &str); 2] = [(NODES[0], NODES[1], CLUSTER), ("10.253.0.1", "10.253.1.1", "OTHER")];
 
 /// Two sites with keys and pools of their own form two clusters; with the same pools the second founder stops with a sentence.
 pub fn two_sites(lab: &Lab) -> Result<()> {
@@ -22,20 +22,31 @@ pub fn two_sites(lab: &Lab) -> Result<()> {
 /// Two sites that share nothing but the wire.
 fn apart(lab: &Lab) -> Result<()> {
     let apart = |site: &mut DocumentMut| {
-        site["site"]["cluster_name"] = value(OTHER.1);
-        site["network"]["founder"] = value(OTHER.0);
+        let (founder, _, cluster) = SITES[1];
+        site["site"]["cluster_name"] = value(cluster);
+        site["site"]["rack"] = value("rack-b");
+        site["network"]["founder"] = value(founder);
         site["network"]["vip"] = value("10.253.0.254");
+        site["network"]["vrid"] = value(52);
     };
-    let mut fleet = Fleet::new(lab, "two-sites", &Mould::unpinned(lab)?, 1)?;
-    fleet.add(&other_site(lab, "other-site", apart)?)?;
-    let mut guests = fleet.start(0..2)?;
-    for (address, name) in [(NODES[0], CLUSTER), OTHER] {
-        guest::all(&mut guests, &format!("quorum of {name}"), BOOT, |_| {
-            let members = formed::members(&fleet, address)?;
-            Ok(members.is_some_and(|members| members.is_quorate_in(name)).then_some(()))
+    let mut fleet = Fleet::new(lab, "two-sites", &Mould::unpinned(lab)?, 2)?;
+    let other = other_site(lab, "other-site", apart)?;
+    fleet.add(&other)?;
+    fleet.add(&other)?;
+    let mut guests = fleet.start(0..4)?;
+    for (founder, node, name) in SITES {
+        guest::all(&mut guests, &format!("cluster {name} of two"), BOOT * 3, |_| {
+            let members = formed::members(&fleet, founder)?.unwrap_or_default();
+            let online = members.nodes.keys().filter(|node| members.is_online(node)).count();
+            Ok((members.is_quorate_in(name) && online == 2).then_some(()))
         })?;
-        let members = formed::members(&fleet, address)?.context("asking a founder")?;
-        ensure!(members.nodes.len() == 1, "{address}: found {members:?}, wanted itself alone");
+        let members = formed::members(&fleet, founder)?.context("asking a founder")?;
+        let mut found: Vec<String> =
+            members.nodes.values().filter_map(|node| Some(node.ip?.to_string())).collect();
+        found.sort();
+        ensure!(found == [founder, node], "{name}: found the nodes {found:?}, wanted {founder} and {node}");
+        let there = fleet.node(node);
+        guest::all(&mut guests, &format!("done at {node}"), BOOT, |_| Ok(there.is_done()?.then_some(())))?;
     }
     Ok(())
 }

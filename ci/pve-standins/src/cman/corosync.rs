@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::daemon::PORT;
-use crate::clusterconf::{ClusterConf, KEY};
+use crate::clusterconf::{ClusterConf, KEY, Node};
 use crate::db::store;
 
 const CONF: &str = "/etc/corosync/corosync.conf";
@@ -38,7 +38,11 @@ pub trait Engine: Send {
 }
 
 /// The real one.
-pub struct Corosync;
+#[derive(Default)]
+pub struct Corosync {
+    /// By node id, from cluster.conf: corosync goes on printing the address that an id had first, also when another node has it.
+    addresses: BTreeMap<u32, IpAddr>,
+}
 
 impl Engine for Corosync {
     fn configure(&mut self, conf: &ClusterConf, running: bool) -> Result<()> {
@@ -50,12 +54,14 @@ impl Engine for Corosync {
         command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null());
         let status = command.status().with_context(|| format!("running {}", words[0]))?;
         anyhow::ensure!(status.success(), "{}: {status}", words.join(" "));
+        let address = |node: &Node| Some((node.id, node.address.as_ref()?.parse().ok()?));
+        self.addresses = conf.nodes.iter().filter_map(address).collect();
         Ok(())
     }
 
     fn members(&mut self) -> Option<BTreeMap<u32, Reach>> {
         let output = Command::new("corosync-cmapctl").arg("runtime.members.").output().ok()?;
-        output.status.success().then(|| members(&String::from_utf8_lossy(&output.stdout)))
+        output.status.success().then(|| members(&String::from_utf8_lossy(&output.stdout), &self.addresses))
     }
 
     fn stop(&mut self) {
@@ -71,8 +77,8 @@ impl Engine for Corosync {
     }
 }
 
-/// The members that `corosync-cmapctl runtime.members.` shows as joined.
-fn members(text: &str) -> BTreeMap<u32, Reach> {
+/// The members that `corosync-cmapctl runtime.members.` shows as joined, at their `addresses` if those are known.
+fn members(text: &str, addresses: &BTreeMap<u32, IpAddr>) -> BTreeMap<u32, Reach> {
     let value = |id: u32, key: &str| {
         let start = format!("runtime.members.{id}.{key} (str) = ");
         text.lines().find_map(|line| line.strip_prefix(&start)).map(str::trim)
@@ -81,8 +87,9 @@ fn members(text: &str) -> BTreeMap<u32, Reach> {
     let mut found = BTreeMap::new();
     for id in text.lines().filter_map(id) {
         let Some("joined") = value(id, "status") else { continue };
-        let ip = value(id, "ip").and_then(|text| text.split("ip(").nth(1)?.split(')').next()?.parse().ok());
-        if let Some::<IpAddr>(ip) = ip {
+        let printed =
+            || value(id, "ip").and_then(|text| text.split("ip(").nth(1)?.split(')').next()?.parse().ok());
+        if let Some(ip) = addresses.get(&id).copied().or_else(printed) {
             let (cman, pmxcfs) = (SocketAddr::new(ip, PORT), SocketAddr::new(ip, crate::pmxcfs::PORT));
             found.insert(id, Reach { cman, pmxcfs });
         }
@@ -144,10 +151,18 @@ runtime.members.3.ip (str) = r(0) ip(10.77.0.3) \nruntime.members.3.status (str)
 
     #[test]
     fn members_are_those_that_joined() {
-        let found = members(PRINTED);
+        let found = members(PRINTED, &BTreeMap::new());
         assert_eq!(found.keys().copied().collect::<Vec<_>>(), [1, 12]);
         assert_eq!(found[&12].cman.to_string(), format!("10.77.0.2:{PORT}"));
-        assert!(members("Failed to initialize the cmap API.\nruntime.members.x").is_empty());
+        let none = members("Failed to initialize the cmap API.\nruntime.members.x", &BTreeMap::new());
+        assert!(none.is_empty());
+    }
+
+    #[test]
+    fn an_id_that_another_node_has_now_is_reached_at_that_ones_address() {
+        let found = members(PRINTED, &BTreeMap::from([(12, [10, 77, 0, 9].into())]));
+        assert_eq!(found[&12].pmxcfs.ip().to_string(), "10.77.0.9");
+        assert_eq!(found[&1].pmxcfs.ip().to_string(), "10.77.0.1");
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub fn run(mut args: Args) -> Result<u8> {
     let listen = listen.context("--listen")?;
     let (engine, pause): (Box<dyn Engine>, _) = match args.value("--fake") {
         Some(file) => (Box::new(FakeEngine(file.into())), 20),
-        None => (Box::new(Corosync), 500),
+        None => (Box::new(Corosync::default()), 500),
     };
     args.end()?;
     let done = serve(conf, &key, &socket, &name, listen, engine, Duration::from_millis(pause));

@@ -9,10 +9,11 @@ use super::super::clock;
 use super::super::errand::{Errand, Task};
 use super::super::memory::{Kept, Stopped};
 use super::Agent;
+use crate::hello::MachineId;
 use crate::hello::output::Output;
 use crate::hello::rank::Phase;
 use crate::status::{Overall, Status};
-use crate::{engine, journal};
+use crate::{engine, journal, notify};
 
 /// When `cias run` is tried again that found it too early, at first and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(10));
@@ -25,9 +26,9 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// The pause after a try that found it too early for `reason`. Numbers in it, as counters and times, make no other reason.
+    /// The pause after a try that found it too early for `reason`.
     fn pause(&mut self, reason: &str) -> Duration {
-        let reason: String = reason.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+        let reason = notify::gist(reason);
         self.pause = if reason == self.reason { (self.pause * 2).min(AGAIN.1) } else { AGAIN.0 };
         self.reason = reason;
         self.pause
@@ -41,6 +42,9 @@ impl Agent<'_> {
                 Output::Send(frame) => self.send(&frame)?,
                 Output::Phase(phase) => {
                     self.voice.say(&format!("is now {}", phase.name()));
+                    if matches!(phase, Phase::Founder | Phase::Offered | Phase::Member | Phase::Serving) {
+                        self.shown.refused = None;
+                    }
                     self.publish(true);
                 }
                 Output::Elected => {
@@ -52,16 +56,10 @@ impl Agent<'_> {
                 Output::Yielded(other) => {
                     self.doubt(format!("yields to {other}; nothing was begun here"))?;
                 }
-                Output::Stopped(other) => {
-                    let reason = format!(
-                        "this machine has begun to found a cluster and {other} leads one already; which of them is to go on must be decided by a person: \
-                         install this server anew to have it join the other"
-                    );
-                    self.stop(Stopped { reason, is_retired: false })?;
-                }
+                Output::Stopped(other) => self.stop_for(other)?,
                 Output::Retired(reason) => {
                     self.stop(Stopped { reason: crate::site::visible(&reason), is_retired: true })?;
-                    self.leave()?;
+                    self.step_back(true)?;
                 }
                 Output::Rival(other) => {
                     let sentence = format!("another founder or Master is there: {other}");
@@ -73,17 +71,21 @@ impl Agent<'_> {
                 Output::Asked(asking) => self.desk.ask(asking),
                 Output::Offered(offer) => {
                     self.set_clock(offer.time);
+                    self.memory.elected = false;
                     self.memory.offer = Some(Kept::from(&offer));
+                    self.shown.refused = None;
                     self.voice.say(&format!(
                         "the Master at {} gave this server {} as {}",
                         offer.master, offer.address, offer.name
                     ));
                     self.remember()?;
                 }
-                Output::Refused(reason) => {
-                    self.voice.say(&format!("a Master refused this server: {reason}"));
-                    self.shown.refused = Some(crate::site::visible(&reason));
+                Output::Refused(reason, pause) => {
+                    let refused = format!("{reason}; tried again in {} s", (pause * self.hurry).as_secs());
+                    self.voice.say(&format!("a Master refused this server: {refused}"));
+                    self.shown.refused = Some(crate::site::visible(&refused));
                 }
+                Output::Confirmed => self.shown.refused = None,
                 Output::Twin => {
                     if !self.shown.twin {
                         self.voice.say("another machine says to be this one: two network ports have the same address, or a recorded frame is played back");
@@ -93,6 +95,15 @@ impl Agent<'_> {
             }
         }
         Ok(())
+    }
+
+    fn stop_for(&mut self, other: MachineId) -> Result<()> {
+        let reason = format!(
+            "this machine has begun to found a cluster and {other} leads one already; which of them is to go on must be decided by a person: \
+             install this server anew to have it join the other"
+        );
+        self.stop(Stopped { reason, is_retired: false })?;
+        self.step_back(false)
     }
 
     /// From now on it does nothing, also after a restart, until a person has looked.
@@ -115,15 +126,15 @@ impl Agent<'_> {
                 let way = if off > 0 { "behind" } else { "ahead of" };
                 self.voice
                     .say(&format!("the clock was {} s {way} the Master's and was set", off.unsigned_abs()));
-                self.stepped = true;
+                self.memory.stepped = true;
             }
             Err(error) => self.voice.say(&format!("warning: {error:#}")),
         }
     }
 
-    /// Ends the services of the cluster that this node was removed from.
-    pub(super) fn leave(&mut self) -> Result<()> {
-        self.start_errand(Task::Leave)
+    /// One that was removed ends the services of its cluster; one that stopped for another founder gives up what both have.
+    pub(super) fn step_back(&mut self, is_retired: bool) -> Result<()> {
+        self.start_errand(if is_retired { Task::Leave } else { Task::Withdraw })
     }
 
     fn start_errand(&mut self, task: Task) -> Result<()> {
@@ -163,14 +174,22 @@ impl Agent<'_> {
         let is_stopped = rank.phase == Phase::Stopped || self.memory.stopped.is_some();
         if is_decided && !is_stopped && self.errand.is_none() && self.state()?.state != Overall::Done {
             self.voice.say("runs `cias run`");
-            let stepped = std::mem::take(&mut self.stepped);
-            self.start_errand(Task::Arrive { stepped })?;
+            self.start_errand(Task::Arrive { stepped: self.memory.stepped })?;
         }
         Ok(())
     }
 
     fn state(&self) -> Result<Status> {
         Ok(Status::of(&journal::read(self.root)?.unwrap_or_default(), false))
+    }
+
+    /// The hardware's clock has followed, if that could be.
+    fn forget_step(&mut self) {
+        if std::mem::take(&mut self.memory.stepped)
+            && let Err(error) = self.memory.write(self.root)
+        {
+            self.log.note(&format!("warning: {error:#}"));
+        }
     }
 
     pub(super) fn end_errand(&mut self) -> Result<()> {
@@ -181,8 +200,13 @@ impl Agent<'_> {
             // How it ended says nothing: it was stopped.
             return self.resolve();
         }
+        self.forget_step();
         let sentence = match ended {
             Ended::Left => "this node was removed from the cluster, and its services were ended".to_owned(),
+            Ended::Withdrawn => {
+                "this founder has stopped, and its address, keepalived and the enrolment were given up"
+                    .to_owned()
+            }
             Ended::Done => {
                 self.patience = Patience::default();
                 let status = self.state()?;

@@ -8,6 +8,8 @@ use super::super::desk::{Answer, Standing};
 use super::Agent;
 use crate::hello::frame::{Refusal, longest_text};
 use crate::hello::rank::{Phase, Progress};
+use crate::notify;
+use crate::site::Who;
 
 /// How often it is looked how the node stands.
 pub(super) const STAND: Duration = Duration::from_secs(2);
@@ -33,7 +35,8 @@ impl Agent<'_> {
                     let frame = self.machine.offer(offer, now);
                     self.send(&frame)?;
                 }
-                Answer::Refusal(refusal) => {
+                Answer::Refusal(refusal, who) => {
+                    self.mail_refusal(&refusal, &who, now);
                     self.log.note(&format!("gives {} no place: {}", refusal.to, refusal.reason));
                     let reason = longest_text(&refusal.reason);
                     let frame = self.machine.refuse(Refusal { reason, ..refusal }, now);
@@ -42,6 +45,18 @@ impl Agent<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Tells the administrator, once an hour for each machine and reason.
+    fn mail_refusal(&mut self, refusal: &Refusal, who: &Who, now: Duration) {
+        let Refusal { to, reason, .. } = refusal;
+        if !self.mailed.is_new(&format!("{to} {}", longest_text(&notify::gist(reason))), now.as_secs()) {
+            return;
+        }
+        let marks: Vec<&str> = who.macs.iter().chain(&who.serial).map(String::as_str).collect();
+        let more = "It shows the reason, and asks again unless it is for good; /var/log/cias/agent.log on the Master has each refusal.";
+        let text = format!("{reason}\n\nMachine {to} ({})\n\n{more}", marks.join(", "));
+        self.desk.mail("a server was refused a place", &text);
     }
 
     /// Once a member, always one: without quorum a Master goes on being heard, and gives no places.

@@ -185,14 +185,19 @@ impl Step for Join {
 
     fn apply(&self, system: &System) -> Result<Vec<String>> {
         match bring::stand(system, self.cluster())? {
-            Stand::Alone => self.join(system)?,
-            Stand::Half => self.recover(system)?,
+            Stand::Alone => self.join(system).map_err(later)?,
+            Stand::Half => self.recover(system).map_err(later)?,
             Stand::Lost => bring::await_quorum(system, self.cluster())?,
             _ => {}
         }
         bring::conclude(system, self.cluster())?;
         Ok(Vec::new())
     }
+}
+
+/// Whatever went wrong between two machines may go right the next time, and nobody is there to begin anew.
+fn later(error: anyhow::Error) -> anyhow::Error {
+    if Class::of(&error) == Class::Failed { Class::TryLater.error(format!("{error:#}")) } else { error }
 }
 
 #[cfg(test)]

@@ -162,6 +162,21 @@ fn a_join_ends_with_its_session_and_is_tried_again() {
 }
 
 #[test]
+fn a_master_that_is_too_slow_to_let_root_in_is_asked_again() {
+    let node = Node::new();
+    let slow = "Connection timed out during banner exchange";
+    let (commands, _) = master(
+        node.commands().fails("ssh -o BatchMode=yes -o ConnectTimeout=30 root@10.254.0.1", 255, slow),
+        vec![welcome("DLLL-CIAS")],
+    );
+    let error = node.run(step(&node).as_ref(), &commands).unwrap_err();
+    assert_eq!(Class::of(&error), Class::TryLater, "{error:#}");
+    assert!(error.to_string().contains(slow), "{error:#}");
+    node.run(step(&node).as_ref(), &kind(&node)).unwrap();
+    node.is_member("the next time");
+}
+
+#[test]
 fn a_half_joined_node_goes_back_only_when_the_master_lets_it_in_anew() {
     let node = Node::new();
     let half = || stand::stand(&Seen::look(&node.root()), "DLLL-CIAS");

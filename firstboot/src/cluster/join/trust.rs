@@ -68,11 +68,11 @@ pub fn know(system: &System, welcome: &Welcome) -> Result<()> {
 
 fn try_ssh(system: &System, address: Ipv4Addr) -> Result<()> {
     let call = Call::new("ssh")
-        .args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=10"])
+        .args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=30"])
         .arg(format!("root@{address}"))
         .arg("true")
         .env("HOME", "/root")
-        .limit(Duration::from_mins(1));
+        .limit(Duration::from_mins(2));
     system.runner.run(&call).with_context(|| {
         format!("the Master at {address} does not let root of this node in, although it took its key")
     })?;

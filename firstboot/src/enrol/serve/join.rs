@@ -11,6 +11,7 @@ use crate::cluster::probe::Responder;
 use crate::cluster::{conf, members, members::Members, register};
 use crate::enrol::keys::{self, PublicKey};
 use crate::enrol::protocol::{Ask, FromMaster, FromNode, Refused, Welcome};
+use crate::enrol::store;
 use crate::files;
 use crate::hello::ledger::{Entry, State};
 use crate::outcome::Class;
@@ -42,9 +43,8 @@ impl Session<'_> {
     /// Lets the node in, and takes all back unless the cluster sees it in the end. The caller holds the lock.
     pub(super) fn join(&self, ask: &Ask, entry: &Entry, key: &PublicKey, talk: &mut Talk<impl Write>) {
         let name = &entry.place.name;
-        let was_member = entry.state == State::Member;
         // What an earlier session of its left, whose Master was cut off, would make `pvecm add` fail.
-        let ready = self.take_back(name, was_member, key).and_then(|()| self.welcome(name, key));
+        let ready = self.take_back(entry, key).and_then(|()| self.welcome(entry, key));
         let welcome = match ready {
             Ok(welcome) => welcome,
             Err(error) => {
@@ -106,7 +106,7 @@ impl Session<'_> {
     }
 
     /// Accepts the key, and gathers what the node needs.
-    fn welcome(&self, name: &str, key: &PublicKey) -> Result<Welcome> {
+    fn welcome(&self, entry: &Entry, key: &PublicKey) -> Result<Welcome> {
         let root = &self.system.root;
         let members = Members::read(root)?.context("the cluster's file system is not mounted at /etc/pve")?;
         let address = members.nodes.get(&members.name).and_then(|node| node.ip).with_context(|| {
@@ -124,17 +124,44 @@ impl Session<'_> {
             !host_keys.is_empty(),
             "found no public host key of ssh in /etc/ssh (ssh_host_*_key.pub), wanted RSA or ECDSA: `dpkg-reconfigure openssh-server` makes them"
         );
-        self.edit_keys(|text| key.added_to(text, name))?;
+        self.accept(entry, key)?;
         Ok(Welcome { master: members.name, address, host_keys, cluster: self.site.site.cluster_name.clone() })
     }
 
-    fn edit_keys(&self, edit: impl FnOnce(&str) -> String) -> Result<()> {
+    /// Is this the key that the machine was let in with before? `ssh-copy-id` of `pvecm add` puts it into the file under another comment, so
+    /// that the file alone does not tell.
+    fn is_own(&self, entry: &Entry, key: &PublicKey) -> Result<bool> {
+        Ok(store::key_of(&self.system.root, entry.machine)?.is_some_and(|own| own == key.bare()))
+    }
+
+    /// Puts the key into the file. Whoever has the join key could send anybody's public key, and have it taken out again with the join that
+    /// failed: so one that stands there already must be the machine's own.
+    fn accept(&self, entry: &Entry, key: &PublicKey) -> Result<()> {
+        let name = &entry.place.name;
+        let own = self.is_own(entry, key)?;
+        self.edit_keys(|text| {
+            if let (false, Some(line)) = (own, key.taken_in(text, name)) {
+                let whose = line.split_ascii_whitespace().next_back().unwrap_or_default();
+                return Err(Class::Refused.error(format!(
+                    "its public key stands in {} already, with the comment {}: a node makes a key of its own; remove /root/.ssh/id_rsa and \
+                     id_rsa.pub on the node, or the line on the Master if it is left over",
+                    keys::FILE,
+                    crate::site::shown_value(whose)
+                )));
+            }
+            // Before the file: cut off in between, it is known as the machine's own.
+            store::set_key(&self.system.root, entry.machine, &key.bare())?;
+            Ok(key.added_to(text, name))
+        })
+    }
+
+    fn edit_keys(&self, edit: impl FnOnce(&str) -> Result<String>) -> Result<()> {
         let path = self.system.root.path(keys::FILE);
         let text = match std::fs::read_to_string(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             text => text.with_context(|| format!("reading {}", keys::FILE))?,
         };
-        let new = edit(&text);
+        let new = edit(&text)?;
         if new == text { Ok(()) } else { files::write_shared(&path, new) }
     }
 
@@ -206,7 +233,7 @@ impl Session<'_> {
         self.note(reason);
         // The lock is held meanwhile, and the node, if it is still there, asks again only when all is clean.
         self.until(FADES, || !self.is_online(name));
-        let left = self.take_back(name, entry.state == State::Member, key);
+        let left = self.take_back(entry, key);
         let reason = match left {
             Ok(()) => reason.to_owned(),
             Err(error) => {
@@ -218,20 +245,40 @@ impl Session<'_> {
     }
 
     /// Takes a node that is not there out of the cluster's configuration, and its key with it. One that is online, or was a member
-    /// before, stays a node.
-    fn take_back(&self, name: &str, was_member: bool, key: &PublicKey) -> Result<()> {
+    /// before, stays a node; so does one that has its name from another entry of the ledger.
+    fn take_back(&self, entry: &Entry, key: &PublicKey) -> Result<()> {
         let root = &self.system.root;
+        let name = &entry.place.name;
         if self.is_online(name) {
             self.note(&format!("{name} is online, so nothing is taken back"));
             return Ok(());
         }
         let nodes = conf::nodes(root);
-        if !was_member && nodes.iter().any(|node| node == name) {
+        if entry.state != State::Member && nodes.iter().any(|node| node == name) {
+            self.is_nobody_elses(entry)?;
             self.regain_quorum(name, &nodes)?;
             self.note(&format!("{name} is in the cluster's configuration and never joined: it is taken out"));
             self.system.runner.run(&Call::new("pvecm").args(["delnode", name]).limit(COMMAND))?;
         }
-        self.edit_keys(|text| key.removed_from(text))
+        // A key that it was never let in with is somebody else's.
+        if self.is_own(entry, key)? {
+            self.edit_keys(|text| Ok(key.removed_from(text)))?;
+        }
+        Ok(())
+    }
+
+    /// The cluster knows nodes by their names, and may mean another machine. A ledger that cannot be read says nothing of that.
+    fn is_nobody_elses(&self, entry: &Entry) -> Result<()> {
+        let ledger = register::read(&self.system.root)?;
+        let Some(other) = ledger.namesake(&entry.place) else { return Ok(()) };
+        Err(Class::Refused.error(format!(
+            "the ledger has the name {} for {} too, as {} of machine {}, so the node of that name stays in the cluster: `pvecm nodes` shows it, \
+             and a person decides whose it is",
+            entry.place.name,
+            other.place.address,
+            other.state.name(),
+            other.machine
+        )))
     }
 
     /// Has the Master regain a quorum that a newcomer took from it.

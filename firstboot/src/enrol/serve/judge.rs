@@ -162,6 +162,18 @@ fn place(ask: &Ask, ledger: &Ledger) -> Result<Entry, Refusal> {
             ),
         ));
     }
+    if let Some(other) = ledger.namesake(&entry.place) {
+        return Err(Refusal::for_now(
+            "taken",
+            format!(
+                "the ledger has the name {name} twice, for this machine with {address} and as {} of machine {} with {}, and a cluster \
+                 knows its nodes by name: nobody joins under it until a person has removed one of the two lines below /etc/pve/priv/cias/ledger",
+                other.state.name(),
+                other.machine,
+                other.place.address
+            ),
+        ));
+    }
     Ok(entry.clone())
 }
 

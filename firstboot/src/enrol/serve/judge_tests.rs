@@ -54,7 +54,7 @@ struct Case {
 #[test]
 fn each_reason_has_its_word_and_only_what_never_changes_is_final() {
     type Change = fn(&mut Case);
-    let table: [(&str, bool, Change); 18] = [
+    let table: [(&str, bool, Change); 19] = [
         ("", false, |_| ()),
         ("version", false, |case| case.ask.version += 1),
         ("site", true, |case| case.ask.site = "00".repeat(32)),
@@ -67,6 +67,13 @@ fn each_reason_has_its_word_and_only_what_never_changes_is_final() {
         ("taken", false, |case| case.ask.machine = MachineId([9; 16])),
         ("taken", false, |case| case.ask.address = [10, 254, 1, 2].into()),
         ("taken", false, |case| case.ask.name = "pve-rack-a-1-2".into()),
+        ("taken", false, |case| {
+            let id = "09".repeat(16);
+            let line = format!(
+                r#"{{"machine":"{id}","state":"member","address":"10.254.9.9","name":"pve-rack-a-1-1","fqdn":"x"}}"#
+            );
+            case.ledger.read("9", &line).unwrap();
+        }),
         ("retired", true, |case| {
             case.ledger.set(case.ask.address, State::Retired);
         }),

@@ -6,6 +6,7 @@
 mod join;
 mod judge;
 mod refuse;
+mod slots;
 mod talk;
 
 use std::fs::File;
@@ -16,7 +17,7 @@ use anyhow::Result;
 use nix::fcntl::Flock;
 
 use super::keys::PublicKey;
-use super::protocol::{Ask, FromMaster, FromNode};
+use super::protocol::{Ask, FromMaster, FromNode, Refused};
 use super::store;
 use crate::agent::published;
 use crate::cluster::{members::Members, register};
@@ -89,7 +90,17 @@ struct Session<'a> {
 impl Session<'_> {
     /// An error is a session that was none.
     fn run(&self, talk: &mut Talk<impl Write>) -> Result<()> {
-        let ask = match talk.hear(self.wait(FIRST_WORD)) {
+        let silent = match slots::SILENT.take(&self.system.root) {
+            Err(error) if Class::of(&error) == Class::TryLater => {
+                let reason = error.to_string();
+                let _gone = talk.tell(&FromMaster::Refused(Refused { reason, is_final: false }));
+                return Err(error);
+            }
+            other => other?,
+        };
+        let heard = talk.hear(self.wait(FIRST_WORD));
+        drop(silent);
+        let ask = match heard {
             Heard::Line(FromNode::Ask(ask)) => ask,
             Heard::End => {
                 return Err(Class::Usage.error(
@@ -153,6 +164,10 @@ impl Session<'_> {
 
     /// Waits until no other node joins; nothing if the node ends meanwhile.
     fn turn(&self, ask: &Ask, talk: &mut Talk<impl Write>) -> Result<Option<Flock<File>>, Refusal> {
+        let _slot = slots::WAITING.take(&self.system.root).map_err(|error| match Class::of(&error) {
+            Class::TryLater => Refusal::for_now("busy", error.to_string()),
+            _ => Refusal::for_now("unready", format!("{error:#}")),
+        })?;
         let start = Instant::now();
         let mut told: Option<Instant> = None;
         loop {

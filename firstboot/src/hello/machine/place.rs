@@ -40,7 +40,10 @@ impl Machine {
             self.holds = Some(offer.address);
             self.enter(Phase::Offered, out);
             out.push(Output::Offered(offer.clone()));
+        } else if self.refused.is_some() {
+            out.push(Output::Confirmed);
         }
+        self.refused = None;
         self.confirm = now + self.timing.confirmed;
     }
 
@@ -55,9 +58,14 @@ impl Machine {
             let last = self.refused.map_or(self.timing.refused / 2, |(_, pause)| pause);
             let pause = (last * 2).min(self.timing.refused_most);
             self.refused = Some((now + pause, pause));
-            out.push(Output::Refused(refusal.reason.clone()));
+            out.push(Output::Refused(refusal.reason.clone(), pause));
         } else {
-            self.confirm = now + self.timing.confirmed;
+            let pause = self.timing.confirmed;
+            self.confirm = now + pause;
+            if self.has_a_place() {
+                self.refused = Some((self.confirm, pause));
+                out.push(Output::Refused(refusal.reason.clone(), pause));
+            }
         }
     }
 

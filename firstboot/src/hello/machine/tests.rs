@@ -227,7 +227,7 @@ fn a_masters_offer_is_taken_once_and_only_if_it_answers() {
     let frame = wire.machines[0].offer(offer.clone(), now);
     let out = wire.machines[1].receive(&frame, now);
     assert_eq!(out, [Output::Phase(Phase::Offered), Output::Offered(offer)]);
-    assert!(wire.machines[1].receive(&frame, now).is_empty(), "once");
+    assert!(wire.machines[1].receive(&frame, now).is_empty(), "it is taken once");
 }
 
 #[test]
@@ -263,31 +263,6 @@ fn a_recorded_request_gets_no_place() {
     wire.run(6 * SECOND);
     assert!(wire.machines[0].receive(&request, wire.now).is_empty());
     assert_eq!(wire.machines[0].counters().stale, 1);
-}
-
-#[test]
-fn refusals_are_told_and_asked_again_after_growing_pauses() {
-    let mut wire = Wire::new();
-    wire.add(50, |_| ());
-    wire.serve(0);
-    wire.add(90, |_| ());
-    let mut times = Vec::new();
-    while wire.now < 600 * SECOND {
-        wire.run(SECOND / 10);
-        for (_, output) in std::mem::take(&mut wire.said) {
-            if let Output::Asked(asking) = output {
-                let refusal =
-                    Refusal { to: asking.from, echo: asking.nonce, is_final: false, reason: "full".into() };
-                let frame = wire.machines[0].refuse(refusal, wire.now);
-                let out = wire.machines[1].receive(&frame, wire.now);
-                assert_eq!(out, [Output::Refused("full".into())]);
-                times.push(wire.now);
-            }
-        }
-    }
-    let pauses: Vec<u64> = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]).as_secs()).collect();
-    assert!(pauses.len() >= 4 && pauses.windows(2).all(|pair| pair[1] > pair[0] * 3 / 2), "{pauses:?}");
-    assert!((15..20).contains(&pauses[0]), "{pauses:?}");
 }
 
 #[test]
@@ -398,3 +373,6 @@ fn own_frames_that_come_back_are_not_a_twin_and_a_machine_of_the_same_name_is() 
     assert!(wire.has_said(0, &Output::Twin) && wire.has_said(1, &Output::Twin));
     assert_eq!(wire.said.iter().filter(|(_, output)| *output == Output::Twin).count(), 2, "told once");
 }
+
+#[path = "place_tests.rs"]
+mod place;

@@ -1,4 +1,4 @@
-//! The packages that are added: what lies in the folders given.
+//! The packages that a build adds: what lies in the folders given.
 
 use crate::plan::PACKAGES;
 use anyhow::{Context, Result};
@@ -49,11 +49,16 @@ pub fn read_folders(folders: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>> {
 /// The vendor's installer puts the name into a shell line without quotes (docs/facts.md 3.5).
 fn usable_name(path: &Path) -> Result<String> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "._+~-".contains(c)) {
+    if !is_usable(name) {
         return Err(Class::BadInput.error(format!(
             "{}: the name may hold only letters, digits and . _ + ~ -, because {PACKAGES} goes through a shell; rename it",
             path.display()
         )));
     }
     Ok(name.to_owned())
+}
+
+/// May a package's file have this name?
+pub fn is_usable(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "._+~-".contains(c))
 }
