@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 
@@ -27,6 +27,9 @@ use crate::system::{Sysroot, System};
 
 /// The most requests that wait; whoever is let go asks again.
 const MOST: usize = 4096;
+
+/// Until the service of the enrolment is tried again that did not run: a try fills the log, and whoever asks for a place waits for it.
+const REST: Duration = Duration::from_secs(30);
 
 /// How this node stands to the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,8 +89,8 @@ pub struct Clerk {
     pub release: String,
     /// The agent's log.
     pub log: Arc<Log>,
-    /// What was complained of last.
-    pub complaint: Mutex<String>,
+    /// Why the service of the enrolment did not run at the last try, and when that was.
+    pub trouble: Mutex<Option<(String, Instant)>>,
     /// When this node left its word for the others last.
     pub word: Mutex<Option<Instant>>,
     /// Has the service of the enrolment run; a test has another one.
@@ -206,12 +209,7 @@ impl Clerk {
             }
             _ => self.enter(&place)?,
         }
-        let host = Host::new(|line| self.log.note(line));
-        let system = System { root: self.root.clone(), runner: &host, log: &self.log };
-        // Nobody joins meanwhile, and places are given all the same.
-        if let Err(error) = (self.keep)(&system, &self.site, place.address) {
-            self.complain(&error);
-        }
+        self.keep_enrolment(place.address);
         Ok(Standing::Serving)
     }
 
@@ -234,14 +232,23 @@ impl Clerk {
         notify::mail(&system, &self.site, &own, &letter.subject, &letter.text);
     }
 
-    /// Once for each reason: it is tried again every moment.
-    fn complain(&self, error: &anyhow::Error) {
-        let sentence = format!("warning: the service of the enrolment does not run: {error:#}");
-        let mut last = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        if *last != sentence {
-            self.log.say(&format!("agent: {sentence}"));
-            *last = sentence;
+    /// Nobody joins while it does not run, and places are given all the same. A reason is told once.
+    fn keep_enrolment(&self, address: Ipv4Addr) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if trouble.as_ref().is_some_and(|(_, tried)| tried.elapsed() < REST) {
+            return;
         }
+        let host = Host::new(|line| self.log.note(line));
+        let system = System { root: self.root.clone(), runner: &host, log: &self.log };
+        let Err(error) = (self.keep)(&system, &self.site, address) else {
+            *trouble = None;
+            return;
+        };
+        let sentence = format!("warning: the service of the enrolment does not run: {error:#}");
+        if trouble.as_ref().is_none_or(|(told, _)| *told != sentence) {
+            self.log.say(&format!("agent: {sentence}"));
+        }
+        *trouble = Some((sentence, Instant::now()));
     }
 
     fn enter(&self, place: &Place) -> Result<()> {

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::hello::Nonce;
@@ -32,7 +33,7 @@ fn master(role: &str) -> (Tree, Clerk) {
         serial: None,
         release: "3.2".into(),
         log: Arc::new(Log::silent()),
-        complaint: Mutex::default(),
+        trouble: Mutex::default(),
         word: Mutex::default(),
         keep: |_, _, _| Ok(()),
     };
@@ -69,6 +70,33 @@ fn the_founder_serves_once_its_cluster_stands_and_the_ledger_has_it() {
     let (_tree, clerk) = master("node");
     assert_eq!(clerk.stand().unwrap(), Standing::Member);
     assert!(register::read(&clerk.root).unwrap().of(ME).is_none());
+}
+
+#[test]
+fn a_service_of_the_enrolment_that_does_not_run_is_tried_again_after_a_rest_and_keeps_no_place_waiting() {
+    static TRIES: AtomicU32 = AtomicU32::new(0);
+    let (_tree, clerk) = master("founder");
+    let clerk = Clerk {
+        keep: |_, _, _| match TRIES.fetch_add(1, Ordering::Relaxed) {
+            2 => Ok(()),
+            _ => anyhow::bail!("the port is taken"),
+        },
+        ..clerk
+    };
+    let tries = |rested: bool| {
+        if let Some((_, tried)) = &mut *clerk.trouble.lock().unwrap()
+            && rested
+        {
+            *tried = tried.checked_sub(REST).unwrap();
+        }
+        for _ in 0..2 {
+            assert_eq!(clerk.stand().unwrap(), Standing::Serving);
+        }
+        TRIES.load(Ordering::Relaxed)
+    };
+    assert_eq!([tries(false), tries(true)], [1, 2]);
+    assert!(clerk.trouble.lock().unwrap().as_ref().unwrap().0.contains("the port is taken"));
+    assert_eq!(tries(true), 4, "once it runs it is looked at each time");
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn prepare<'a>(request: &'a Request, log: &'a Arc<Log>) -> Result<work::Agent<'a
         serial: me.who.serial.clone(),
         release: me.release.clone(),
         log: log.clone(),
-        complaint: std::sync::Mutex::default(),
+        trouble: std::sync::Mutex::default(),
         word: std::sync::Mutex::default(),
         keep: enrol::service::keep,
     };

@@ -26,6 +26,10 @@ const KEPT: usize = 500;
 /// Where the site's tag is in a frame (docs/cluster.md).
 const TAG: std::ops::Range<usize> = 8..16;
 
+/// Where the id of a frame's sender and the frame's number are.
+const SENDER: std::ops::Range<usize> = 16..32;
+const NUMBER: std::ops::Range<usize> = 32..40;
+
 /// What the stranger wants to be.
 const STRANGER: MachineId = MachineId([0xee; 16]);
 
@@ -106,9 +110,15 @@ fn burst(codec: &Codec, recorded: Option<Vec<u8>>, number: u64) -> Result<Vec<Ve
         id: STRANGER,
     };
     let hello = Body::Hello(Hello { rank, echoes: Vec::new(), asks: Vec::new() });
+    // To whoever was heard, and with the number that an answer to its request repeats.
+    let heard = |range: std::ops::Range<usize>| recorded.as_ref().and_then(|recorded| recorded.get(range));
+    let to = heard(SENDER).and_then(|bytes| bytes.try_into().ok()).map_or(STRANGER, MachineId);
+    let echo = heard(NUMBER)
+        .and_then(|bytes| bytes.try_into().ok())
+        .map_or(nonce, |bytes| Nonce(u64::from_be_bytes(bytes)));
     let offer = Body::Offer(Offer {
-        to: STRANGER,
-        echo: nonce,
+        to,
+        echo,
         address: [10, 254, 9, 9].into(),
         name: "stranger".into(),
         master: [10, 0, 0, 254].into(),
@@ -118,7 +128,7 @@ fn burst(codec: &Codec, recorded: Option<Vec<u8>>, number: u64) -> Result<Vec<Ve
     let mut frames = vec![b"CIAS".to_vec(), b"CIAS\x01\x01\xff\xff".to_vec(), vec![0; 64]];
     for body in [hello, offer] {
         let frame = codec.encode(&Frame { from: STRANGER, nonce, body })?;
-        if let Some(tag) = recorded.as_ref().and_then(|recorded| recorded.get(TAG)) {
+        if let Some(tag) = heard(TAG) {
             let mut forged = frame.clone();
             forged[TAG].copy_from_slice(tag);
             frames.push(forged);
@@ -147,11 +157,24 @@ mod tests {
         let frame = Frame { from: MachineId([1; 16]), nonce: Nonce(7), body };
         let bytes = site.encode(&frame).unwrap();
         let found: Vec<_> =
-            burst(&wrong, Some(bytes), 3).unwrap().iter().map(|bytes| site.decode(bytes)).collect();
+            burst(&wrong, Some(bytes.clone()), 3).unwrap().iter().map(|bytes| site.decode(bytes)).collect();
         for wanted in [Dropped::Malformed, Dropped::Foreign, Dropped::Forged] {
             assert!(found.contains(&Err(wanted)), "{wanted:?}: {found:?}");
         }
         assert_eq!(found.iter().filter(|one| one.as_ref() == Ok(&frame)).count(), 1);
+        let offers: Vec<_> = burst(&wrong, Some(bytes), 3)
+            .unwrap()
+            .iter()
+            .filter_map(|bytes| match wrong.decode(bytes).ok()?.body {
+                Body::Offer(offer) => Some((offer.to, offer.echo)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(
+            offers,
+            [(frame.from, frame.nonce)],
+            "the false offer is for the sender of what was heard"
+        );
         assert!(burst(&wrong, None, 0).unwrap().iter().all(|bytes| site.decode(bytes).is_err()));
     }
 }
