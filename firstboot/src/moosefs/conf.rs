@@ -92,13 +92,18 @@ pub fn conf(
     place: &Place,
     disks: &[DataDisk],
 ) -> Result<String> {
-    let disks: Vec<Value> =
-        disks.iter().map(|disk| json!({"point": disk.point, "room": room(disk.size)})).collect();
+    let each = dialect.limits_each_disk();
+    // One room for all has to fit the smallest.
+    let room_of_all = disks.iter().map(|disk| room(disk.size)).min().filter(|_| !each);
+    let line = |disk: &DataDisk| {
+        if each { format!("{} -{}MiB", disk.point, room(disk.size)) } else { disk.point.clone() }
+    };
+    let disks: Vec<String> = disks.iter().map(line).collect();
     let own: Vec<Value> =
         dialect.own(file).iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
     let values = json!({
         "user": USER, "data": DATA, "folder": FOLDER, "master": MASTER, "address": place.address, "own": own,
-        "networks": site.moosefs.networks, "export": dialect.export(), "disks": disks,
+        "networks": site.moosefs.networks, "export": dialect.export(), "disks": disks, "room": room_of_all,
     });
     render(file.name(), file.template(), values)
 }

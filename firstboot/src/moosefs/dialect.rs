@@ -18,6 +18,9 @@ pub trait Dialect: Debug + Sync {
     /// Settings of `file` that the other dialect does not know, or for which it has another value.
     fn own(&self, file: File) -> &'static [(&'static str, &'static str)];
 
+    /// Does it read a limit behind a disk's path? 1.6.27 does not, as the end of the line is in its way: it takes the limit for a part of the path.
+    fn limits_each_disk(&self) -> bool;
+
     /// The options by which an export of the file system lets root be root.
     fn export(&self) -> &'static str;
 
@@ -61,6 +64,10 @@ impl Dialect for Old {
             File::Metalogger | File::Chunkserver => &[("MASTER_TIMEOUT", "10")],
             File::Master | File::Disks | File::Exports => &[],
         }
+    }
+
+    fn limits_each_disk(&self) -> bool {
+        false
     }
 
     fn export(&self) -> &'static str {
@@ -108,6 +115,10 @@ impl Dialect for New {
             }
             File::Metalogger | File::Disks | File::Exports => &[],
         }
+    }
+
+    fn limits_each_disk(&self) -> bool {
+        true
     }
 
     fn export(&self) -> &'static str {

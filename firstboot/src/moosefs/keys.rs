@@ -70,6 +70,7 @@ pub const TABLE: &[Row] = &[
         "1 s: after a switch nothing is written before the chunkservers are back",
     ),
     both(File::Chunkserver, "MASTER_TIMEOUT", "1.6.27 waits for a minute"),
+    both(File::Chunkserver, "HDD_LEAVE_SPACE_DEFAULT", "1.6.27 has no limit for each disk"),
     new(File::Chunkserver, "HDD_FSYNC_BEFORE_CLOSE", "what was written outlives a power cut of all nodes"),
     new(
         File::Chunkserver,

@@ -3,11 +3,17 @@
 //! Its two dialects differ in names, keys and answers ([`dialect`]); what is decided is decided without the machine ([`decide`]), and the
 //! steps ([`steps`]) only look and act. Until a takeover moves the metadata server, it runs on the founder alone.
 
+pub mod ask;
 pub mod conf;
+pub mod daemon;
+pub mod decide;
 pub mod detect;
 pub mod dialect;
+pub mod found;
 pub mod keys;
+pub mod metadata;
 pub mod parse;
+pub mod steps;
 
 /// The one name of the metadata server, everywhere. It leads to the role address, by `/etc/hosts` alone.
 pub const MASTER: &str = "cias-pve-master";
