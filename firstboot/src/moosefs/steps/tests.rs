@@ -1,1 +1,464 @@
-//! placeholder
+//! The steps on machines whose `MooseFS` is a few flags: a stand-in that does what docs/facts.md 18 says of the real one, in both dialects.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::{Arc, Mutex};
+
+use super::super::dialect::{ALL, New, Old};
+use super::super::{DATA, detect, found, metadata};
+use super::*;
+use crate::log::Log;
+use crate::outcome::Class;
+use crate::runner::Output;
+use crate::runner::fake::Fake;
+use crate::site::{from_text, tests::example};
+use crate::tree::Tree;
+
+const VIP: Ipv4Addr = Ipv4Addr::new(10, 254, 0, 254);
+
+#[derive(Default)]
+struct State {
+    running: BTreeSet<&'static str>,
+    is_immutable: bool,
+    has_address: bool,
+    /// On another machine, for a node that is no founder.
+    has_remote: bool,
+    remote_base: bool,
+    web: bool,
+    changes: u64,
+    goal: u8,
+    trash: u32,
+    others: Vec<Chunkserver>,
+}
+
+struct World {
+    tree: Tree,
+    dialect: &'static dyn Dialect,
+    state: Mutex<State>,
+}
+
+fn output(code: i32, stdout: &str, stderr: &str) -> Output {
+    Output { code, stdout: stdout.into(), stderr: stderr.into() }
+}
+
+impl World {
+    fn is_old(&self) -> bool {
+        self.dialect.version() == "1.6.27"
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.tree.root().path(&format!("{DATA}/{name}")), bytes).unwrap();
+    }
+
+    fn of_version(&self, version: u64) -> Vec<u8> {
+        match (self.is_old(), version) {
+            (true, _) => [b"MFSM 1.5\0\0\0\x01", &version.to_be_bytes()[..], &[0; 75]].concat(),
+            (false, 0) => metadata::EMPTY.to_vec(),
+            (false, _) => [b"MFSM 2.0", &version.to_be_bytes()[..], &[0; 75]].concat(),
+        }
+    }
+
+    fn master(&self, word: &str, state: &mut State) -> Output {
+        let at = |name: &str| self.tree.root().path(&format!("{DATA}/{name}"));
+        match word {
+            "start" if !at(metadata::ENDED).exists() => {
+                return output(1, "", "can't find metadata.mfs - try using option '-a'");
+            }
+            "start" => {
+                fs::rename(at(metadata::ENDED), at(metadata::RUNNING)).unwrap();
+                if state.changes == 0 {
+                    self.write(metadata::RUNNING, &self.of_version(0));
+                }
+                state.running.insert("mfsmaster");
+            }
+            "stop" => {
+                state.running.remove("mfsmaster");
+                let folders = self.tree.root().names("/mnt/mfs").len();
+                state.changes += u64::try_from(folders).unwrap();
+                self.write(metadata::ENDED, &self.of_version(state.changes));
+            }
+            _ => {}
+        }
+        Output::default()
+    }
+
+    /// It fetches when it connects, and 3.0 does not take an empty file system for a base.
+    fn metalogger(&self, state: &mut State) {
+        state.running.insert("mfsmetalogger");
+        let running = self.tree.root().path(&format!("{DATA}/{}", metadata::RUNNING));
+        let is_here = state.running.contains("mfsmaster");
+        let base = if is_here { fs::read(running).ok() } else { None };
+        let base = base.or_else(|| state.remote_base.then(|| self.of_version(7)));
+        if let Some(base) = base.filter(|base| self.is_old() || base != metadata::EMPTY) {
+            self.write(metadata::FETCHED, &base);
+        }
+    }
+
+    fn answer(&self, line: &str) -> Output {
+        let mut state = self.state.lock().unwrap();
+        let state = &mut *state;
+        let words: Vec<&str> = line.split(' ').collect();
+        let last = *words.last().unwrap();
+        match (words[0], last) {
+            (name @ ("mfsmaster" | "mfsmetalogger" | "mfschunkserver"), "test") => {
+                let runs = state.running.contains(name);
+                let said = if runs { format!("{name} pid: 77") } else { format!("{name} is not running") };
+                return output(i32::from(runs == self.is_old()), "", &said);
+            }
+            ("mfsmaster", word) => return self.master(word, state),
+            ("mfsmetalogger", "start" | "restart") => self.metalogger(state),
+            ("mfschunkserver", "start") => drop(state.running.insert("mfschunkserver")),
+            ("chattr", _) => state.is_immutable = true,
+            ("lsattr", path) => {
+                let flags = if state.is_immutable { "----i--------e--" } else { "-------------e--" };
+                return output(0, &format!("{flags} {path}\n"), "");
+            }
+            ("mfsmount", _) => {
+                assert!(state.is_immutable, "{line}");
+                let mounts = self.tree.root().text("/proc/mounts").unwrap();
+                let new = format!("{mounts}mfs#10.254.0.254:9421 /mnt/mfs fuse.mfs rw 0 0\n");
+                fs::write(self.tree.root().path("/proc/mounts"), new).unwrap();
+            }
+            ("mfsgetgoal", path) => return output(0, &format!("{path}: {}\n", state.goal), ""),
+            ("mfsgettrashtime", path) => return output(0, &format!("{path}: {}\n", state.trash), ""),
+            ("mfssetgoal", _) => (state.goal, state.changes) = (words[2].parse().unwrap(), state.changes + 1),
+            ("mfssettrashtime", _) => {
+                (state.trash, state.changes) = (words[2].parse().unwrap(), state.changes + 1);
+            }
+            ("start-stop-daemon", _) => state.web = true,
+            _ => {}
+        }
+        Output::default()
+    }
+}
+
+impl Net for World {
+    fn has(&self, address: Ipv4Addr) -> Result<bool> {
+        Ok(address == VIP && self.state.lock().unwrap().has_address)
+    }
+
+    fn answers(&self, address: Ipv4Addr, port: u16) -> bool {
+        let state = self.state.lock().unwrap();
+        match port {
+            9425 => address == Ipv4Addr::LOCALHOST && state.web,
+            9421 => address == VIP && (state.running.contains("mfsmaster") || state.has_remote),
+            _ => false,
+        }
+    }
+
+    fn chunkservers(&self, dialect: &dyn Dialect, address: Ipv4Addr) -> Result<Vec<Chunkserver>> {
+        assert_eq!((dialect.version(), address), (self.dialect.version(), VIP));
+        let state = self.state.lock().unwrap();
+        let mut all = state.others.clone();
+        if state.running.contains("mfschunkserver") {
+            all.push(Chunkserver { address: [10, 254, 0, 1].into(), is_connected: true });
+        }
+        Ok(all)
+    }
+}
+
+/// A machine with the packages of a dialect and a data disk, in a cluster.
+fn world(dialect: &'static dyn Dialect) -> Arc<World> {
+    let (user, group) = (nix::unistd::getuid(), nix::unistd::getgid());
+    let tree = Tree::from_text(&format!(
+        "/etc/passwd = root:x:0:0:::\\nmfs:x:{user}:{group}::/var/lib/mfs:/bin/false\n\
+         /etc/hosts = 127.0.0.1 localhost\\n10.254.0.254 cias-pve-master\n\
+         /proc/mounts = /dev/vdb /data/disk1 ext3 rw 0 0\n\
+         /proc/self/mountinfo = 15 1 253:1 / / rw - ext3 /dev/vda1 rw\\n16 15 253:16 / /data/disk1 rw - ext3 /dev/vdb rw\n\
+         /proc/swaps = Filename\n\
+         /sys/block/vdb/device -> ../../devices/pci0000:00/0000:00:05.0/virtio2\n/sys/devices/pci0000:00/0000:00:05.0/virtio2/\n\
+         /sys/block/vdb/dev = 253:16\n/sys/block/vdb/size = 209715200\n/dev/\n/data/disk1/\n/var/lib/cias/\n\
+         /var/lib/mfs/metadata.mfs.empty = MFSM NEW\n\
+         /etc/init.d/{script} = x\n/etc/rc2.d/S20{script} -> ../init.d/{script}\n\
+         /etc/pve/local -> nodes/me\n\
+         /etc/pve/.members = {{\"nodename\": \"pve-rack-a-0-1\", \"nodelist\": {{\"pve-rack-a-0-1\": {{\"online\": 1}}}}}}\n",
+        script = dialect.scripts()[0]
+    ));
+    let status =
+        detect::tests::status(dialect, if dialect.version() == "3.0." { "3.0.117-1" } else { "1.6.27-5" });
+    fs::create_dir_all(tree.root().path("/var/lib/dpkg")).unwrap();
+    fs::write(tree.root().path("/var/lib/dpkg/status"), status).unwrap();
+    // What a new file system begins with.
+    let goal = if dialect.version() == "3.0." { 2 } else { 1 };
+    let state = State { goal, trash: 604_800, has_address: true, ..State::default() };
+    Arc::new(World { tree, dialect, state: Mutex::new(state) })
+}
+
+fn fake(world: &Arc<World>) -> Fake {
+    let (all, root) = (world.clone(), world.tree.root());
+    let script = world.dialect.scripts()[0];
+    Fake::default()
+        .does("update-rc.d", move || {
+            let at = |name: &str| root.path(&format!("/etc/rc2.d/{name}{script}"));
+            let _ = fs::rename(at("S20"), at("K80"));
+        })
+        .answers("", move |line| all.answer(line))
+}
+
+/// Runs all steps as the engine does, and returns what was done: questions are left out.
+fn run(world: &Arc<World>, is_founder: bool, fake: &Fake) -> Result<Vec<String>> {
+    let site = from_text(&example()).unwrap();
+    let place = site.founder_place(None);
+    let net: Arc<dyn Net> = world.clone();
+    let log = Log::silent();
+    let system = System { root: world.tree.root(), runner: fake, log: &log };
+    for step in of(&Node { site, place, is_founder, net }) {
+        if !step.check(&system)?.todo.is_empty() {
+            step.apply(&system)?;
+            let left = step.check(&system)?.todo;
+            assert_eq!(left, [""; 0], "{} was applied and is to be done", step.name());
+        }
+    }
+    Ok(deeds(world, fake))
+}
+
+fn deeds(world: &World, fake: &Fake) -> Vec<String> {
+    let root = world.tree.path().display().to_string();
+    let is_question = |line: &String| {
+        line.ends_with(" test") || ["lsattr", "mfsget", "udevadm"].iter().any(|word| line.starts_with(word))
+    };
+    let lines = fake.lines().into_iter().filter(|line| !is_question(line));
+    lines.map(|line| line.replace(&root, "")).collect()
+}
+
+fn go(world: &Arc<World>, is_founder: bool) -> Vec<String> {
+    run(world, is_founder, &fake(world)).unwrap()
+}
+
+/// What is left after a boot: nothing runs, and nothing is mounted but the disks.
+fn boot(world: &World, is_clean: bool) {
+    let mut state = world.state.lock().unwrap();
+    if is_clean && state.running.contains("mfsmaster") {
+        world.master("stop", &mut state);
+    }
+    state.running.clear();
+    state.web = false;
+    let root = world.tree.root();
+    fs::write(root.path("/proc/mounts"), "/dev/vdb /data/disk1 ext3 rw 0 0\n").unwrap();
+    let _ = fs::remove_dir_all(root.path("/run/cias"));
+    // What was made in the mounted file system is not below it.
+    for name in root.names("/mnt/mfs") {
+        fs::remove_dir(root.path(&format!("/mnt/mfs/{name}"))).unwrap();
+    }
+}
+
+const MOUNT: &str = "mfsmount /mnt/mfs -o mfsmaster=cias-pve-master,mfsport=9421,mfsbind=10.254.0.1";
+
+#[test]
+fn where_it_is_not_installed_one_warning_says_so_and_nothing_is_done() {
+    let world = world(&Old);
+    fs::write(world.tree.root().path("/var/lib/dpkg/status"), "").unwrap();
+    let fake = fake(&world);
+    assert_eq!(run(&world, true, &fake).unwrap(), [""; 0]);
+    let site = from_text(&example()).unwrap();
+    let log = Log::silent();
+    let system = System { root: world.tree.root(), runner: &fake, log: &log };
+    let steps = steps(&site, &site.founder_place(None), Role::Founder);
+    let warnings: Vec<String> = steps.iter().flat_map(|step| step.check(&system).unwrap().warnings).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains("found none of its packages"), "{warnings:?}");
+}
+
+#[test]
+fn a_founder_makes_the_file_system_once_and_a_second_run_does_nothing() {
+    for dialect in ALL {
+        let world = world(dialect);
+        let done = go(&world, true);
+        let goal = (dialect.version() == "3.0.").then_some("mfssetgoal -r 1 /mnt/mfs");
+        let web = format!(
+            "start-stop-daemon --start --oknodo --chuid mfs:mfs --exec /usr/sbin/mfscgiserv -- -P 9425 -R {} start",
+            dialect.pages()
+        );
+        let disable = format!("update-rc.d {} disable", dialect.scripts()[0]);
+        let wanted = [
+            &disable,
+            "mfschunkserver start",
+            "mfsmetalogger start",
+            "mfsmaster start",
+            &web,
+            "chattr +i /mnt/mfs",
+            MOUNT,
+            "mfssettrashtime -r 86400 /mnt/mfs",
+        ];
+        // One chunkserver makes one copy.
+        let rest = ["mfsmaster stop", "mfsmaster start", "mfsmetalogger restart"];
+        let wanted: Vec<&str> = wanted.into_iter().chain(goal).chain(rest).collect();
+        assert_eq!(done, wanted, "{dialect:?}");
+        assert!(world.tree.root().has(&found::record()) && !world.tree.root().has(found::BEGUN));
+        assert_eq!(go(&world, true), [""; 0], "{dialect:?}");
+    }
+}
+
+#[test]
+fn every_later_boot_starts_all_in_the_right_order() {
+    for dialect in ALL {
+        let world = world(dialect);
+        go(&world, true);
+        boot(&world, true);
+        let done = go(&world, true);
+        let short: Vec<&str> = done.iter().map(|line| line.split(" -").next().unwrap()).collect();
+        let wanted = [
+            "mfschunkserver start",
+            "mfsmetalogger start",
+            "mfsmaster start",
+            "start-stop-daemon",
+            "mfsmount /mnt/mfs",
+        ];
+        assert_eq!(short, wanted, "{dialect:?}");
+    }
+}
+
+#[test]
+fn a_node_waits_for_its_master_and_for_a_base_and_raises_the_copies() {
+    for dialect in ALL {
+        let world = world(dialect);
+        world.state.lock().unwrap().goal = 1;
+        world.state.lock().unwrap().others =
+            vec![Chunkserver { address: [10, 254, 1, 1].into(), is_connected: true }];
+        let wait = |part: &str| {
+            let error = run(&world, false, &fake(&world)).unwrap_err();
+            assert!(Class::of(&error) == Class::TryLater && format!("{error:#}").contains(part), "{error:#}");
+        };
+        wait("does not answer at cias-pve-master (10.254.0.254) port 9421");
+        assert!(world.state.lock().unwrap().running.contains("mfsmetalogger"));
+        // The Master comes, and has not been restarted after its first change.
+        world.state.lock().unwrap().has_remote = true;
+        wait("found none with a change in it");
+        assert_eq!(world.state.lock().unwrap().goal, 2);
+        world.state.lock().unwrap().remote_base = true;
+        assert_eq!(go(&world, false), ["mfsmetalogger restart"], "{dialect:?}");
+        assert_eq!(go(&world, false), [""; 0], "{dialect:?}");
+        // One that is away for a while is no reason to have fewer.
+        world.state.lock().unwrap().others.clear();
+        assert_eq!(go(&world, false), [""; 0], "{dialect:?}");
+        assert!(!world.tree.root().has(&format!("{DATA}/{}", metadata::ENDED)));
+    }
+}
+
+#[test]
+fn no_empty_metadata_is_made_where_there_is_or_was_some() {
+    for (what, class, part) in [
+        ("/etc/pve/priv/cias/moosefs-founded = by another", Class::Refused, "one was made (by another)"),
+        ("/var/lib/mfs/changelog_ml.0.mfs = 1", Class::Refused, "found changelog_ml.0.mfs in /var/lib/mfs"),
+        ("n2 metadata_ml.mfs.back", Class::Refused, "found metadata on n2"),
+        ("n2", Class::TryLater, "n2 cannot be asked"),
+    ] {
+        let world = world(&New);
+        let root = world.tree.root();
+        let mut fake = fake(&world);
+        match what.split_once(" = ") {
+            Some((path, text)) => {
+                fs::create_dir_all(root.path(path).parent().unwrap()).unwrap();
+                fs::write(root.path(path), text).unwrap();
+            }
+            None => {
+                let members = root.text("/etc/pve/.members").unwrap();
+                let more = "{\"n2\": {\"online\": 1, \"ip\": \"10.254.1.1\"}, ";
+                let members = members.replace("\"nodelist\": {", &format!("\"nodelist\": {more}"));
+                fs::write(root.path("/etc/pve/.members"), members).unwrap();
+                fake = match what.split_once(' ') {
+                    Some((_, names)) => fake.prints("ssh -T", names),
+                    None => fake.fails("ssh -T", 255, "no route"),
+                };
+            }
+        }
+        let error = run(&world, true, &fake).unwrap_err();
+        assert!(Class::of(&error) == class && format!("{error:#}").contains(part), "{error:#}");
+        assert!(!fake.lines().contains(&"mfsmaster start".to_owned()), "{what}");
+        assert!(!root.has(&format!("{DATA}/{}", metadata::ENDED)), "{what}");
+        // And it does not begin what it cannot end.
+        assert!(!root.has(found::BEGUN), "{what}");
+    }
+}
+
+#[test]
+fn without_the_role_address_or_quorum_nothing_is_founded() {
+    let world = world(&New);
+    world.state.lock().unwrap().has_address = false;
+    let error = run(&world, true, &fake(&world)).unwrap_err();
+    assert!(format!("{error:#}").contains("10.254.0.254 is not on this node"), "{error:#}");
+    world.state.lock().unwrap().has_address = true;
+    fs::remove_file(world.tree.root().path("/etc/pve/local")).unwrap();
+    let error = run(&world, true, &fake(&world)).unwrap_err();
+    assert!(Class::of(&error) == Class::TryLater && format!("{error:#}").contains("not mounted at /etc/pve"));
+    assert!(!world.state.lock().unwrap().running.contains("mfsmaster"));
+}
+
+#[test]
+fn wherever_the_power_goes_the_next_boot_ends_the_same() {
+    for dialect in ALL {
+        let whole = fake(&world(dialect)).lines().len();
+        assert_eq!(whole, 0);
+        let first = world(dialect);
+        let undisturbed = fake(&first);
+        run(&first, true, &undisturbed).unwrap();
+        let calls = undisturbed.lines().len();
+        assert!(calls > 20, "{calls}");
+        for at in 0..2 * calls {
+            let world = world(dialect);
+            assert!(run(&world, true, &fake(&world).cut_at(at)).is_err(), "{at}");
+            let root = world.tree.root();
+            let has = |name: &str| root.has(&format!("{DATA}/{name}"));
+            // Nothing is there that the cluster does not know of.
+            assert!(!has(metadata::ENDED) && !has(metadata::RUNNING) || root.has(&found::record()), "{at}");
+            // The kernel ends a metadata server that runs at the time, and it leaves no file to start from.
+            boot(&world, false);
+            let is_restored = metadata::is_a_base(metadata::version_of(&root, metadata::RUNNING).unwrap());
+            let next = fake(&world);
+            match run(&world, true, &next) {
+                Ok(_) => {}
+                // Whoever had first changes in it needs a restore.
+                Err(error) if is_restored => assert_eq!(Class::of(&error), Class::Refused, "{at}: {error:#}"),
+                Err(error) => panic!("{at} of {:?}: {error:#}", undisturbed.lines()),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_written_past_the_mount_is_not_hidden_below_it() {
+    let world = world(&New);
+    let root = world.tree.root();
+    fs::create_dir_all(root.path("/mnt/mfs/dump")).unwrap();
+    let error = run(&world, true, &fake(&world)).unwrap_err();
+    assert!(
+        Class::of(&error) == Class::Refused && format!("{error:#}").contains("found dump in it"),
+        "{error:#}"
+    );
+    fs::remove_dir(root.path("/mnt/mfs/dump")).unwrap();
+    let mounts = root.text("/proc/mounts").unwrap();
+    fs::write(root.path("/proc/mounts"), format!("{mounts}nas:/x /mnt/mfs nfs rw 0 0\n")).unwrap();
+    let error = run(&world, true, &fake(&world)).unwrap_err();
+    assert!(Class::of(&error) == Class::Refused && format!("{error:#}").contains("type nfs"), "{error:#}");
+}
+
+#[test]
+fn a_change_of_the_site_is_read_anew_and_foreign_files_are_kept() {
+    let world = world(&Old);
+    let root = world.tree.root();
+    fs::create_dir_all(root.path("/etc/mfs")).unwrap();
+    fs::write(root.path("/etc/mfs/mfsexports.cfg"), "* / rw\n").unwrap();
+    go(&world, true);
+    assert_eq!(root.text("/etc/mfs/mfsexports.cfg.before").unwrap(), "* / rw\n");
+    // Blanks say nothing, words do.
+    let path = root.path("/etc/mfs/mfsexports.cfg");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace(" / ", "   / ")).unwrap();
+    assert_eq!(go(&world, true), [""; 0]);
+    fs::write(&path, text.replace("/16", "/8")).unwrap();
+    assert_eq!(go(&world, true), ["mfsmaster reload"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    // A second disk is the chunkserver's business.
+    let disks = root.path("/etc/mfs/mfshdd.cfg");
+    fs::write(&disks, fs::read_to_string(&disks).unwrap().replace("/data/disk1", "/data/disk7")).unwrap();
+    assert_eq!(go(&world, true), ["mfschunkserver reload"]);
+}
+
+#[test]
+fn a_master_that_is_known_by_another_address_is_not_served() {
+    let world = world(&Old);
+    fs::write(world.tree.root().path("/etc/hosts"), "10.254.0.9 cias-pve-master\n").unwrap();
+    let fake = fake(&world);
+    let error = run(&world, false, &fake).unwrap_err();
+    assert!(format!("{error:#}").contains("found 10.254.0.9, wanted 10.254.0.254"), "{error:#}");
+    assert!(!fake.lines().iter().any(|line| line.ends_with(" start")));
+}
