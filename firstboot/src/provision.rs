@@ -23,10 +23,7 @@ pub fn steps(site: &Site, state: &State) -> Vec<Box<dyn Step>> {
     let mut steps: Vec<Box<dyn Step>> =
         vec![Box::new(Alone), Box::new(Minimum), Box::new(DataDisks::new(site))];
     let Some(place) = &state.place else { return steps };
-    let role = match state.role {
-        Some(role @ (Role::Founder | Role::Node)) => role,
-        _ => return steps,
-    };
+    let Some(role @ (Role::Founder | Role::Node)) = state.role else { return steps };
     steps.push(match role {
         Role::Founder => Box::new(Found::new(site, place)),
         _ => Box::new(Join::new(site, place)),

@@ -30,6 +30,9 @@ pub trait Dialect: Debug + Sync {
     /// The pages of the web view.
     fn pages(&self) -> &'static str;
 
+    /// Does its metadata server also restore? Else `mfsmetarestore` does.
+    fn restores_itself(&self) -> bool;
+
     /// The unit in which a trash time is kept, in seconds.
     fn trash_unit(&self) -> u32;
 }
@@ -82,6 +85,10 @@ impl Dialect for Old {
         "/usr/share/mfscgi"
     }
 
+    fn restores_itself(&self) -> bool {
+        false
+    }
+
     fn trash_unit(&self) -> u32 {
         1
     }
@@ -131,6 +138,10 @@ impl Dialect for New {
 
     fn pages(&self) -> &'static str {
         "/usr/share/moosefs-cgi"
+    }
+
+    fn restores_itself(&self) -> bool {
+        true
     }
 
     fn trash_unit(&self) -> u32 {

@@ -13,6 +13,7 @@ pub mod found;
 pub mod keys;
 pub mod metadata;
 pub mod parse;
+pub mod restore;
 pub mod steps;
 
 /// The one name of the metadata server, everywhere. It leads to the role address, by `/etc/hosts` alone.

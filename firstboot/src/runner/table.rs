@@ -163,9 +163,9 @@ pub const TABLE: &[Row] = &[
         program: "mfsmaster",
         package: "mfs-master",
         version: "1.6.27",
-        options: &["start", "stop", "reload", "test"],
+        options: &["start", "stop", "reload", "test", "-c", "-a", "-x", "restore"],
         values: &[],
-        source: "MF mfscommon/main.c, read (facts.md 18)",
+        source: "MF mfscommon/main.c, read; `-a`, `-x` and restore: 3.0 alone (facts.md 18)",
     },
     Row {
         program: "mfsmetalogger",
@@ -174,6 +174,14 @@ pub const TABLE: &[Row] = &[
         options: &["start", "restart", "reload", "test"],
         values: &[],
         source: "MF mfscommon/main.c, read (facts.md 18)",
+    },
+    Row {
+        program: "mfsmetarestore",
+        package: "mfs-master",
+        version: "1.6.27",
+        options: &["-f", "-x", "-m", "-o"],
+        values: &[],
+        source: "MF mfsmetarestore/main.c, read (facts.md 18)",
     },
     Row {
         program: "mfsmount",

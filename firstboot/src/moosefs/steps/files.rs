@@ -1,4 +1,4 @@
-//! The step *configure MooseFS*: its files, and that no boot script of its packages starts anything.
+//! The step *configure `MooseFS`*: its files, and that no boot script of its packages starts anything.
 
 use anyhow::{Context, Result};
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::super::daemon::Daemon;
 use super::super::decide::{Origin, origin};
 use super::super::dialect::Dialect;
-use super::super::{DATA, USER, found, metadata};
+use super::super::{DATA, USER, found, metadata, restore};
 use super::{Node, Part, account, require_master};
 use crate::cluster::wait::await_until;
 use crate::files;
@@ -44,18 +44,12 @@ fn await_address(node: &Node, system: &System) -> Result<()> {
     })
 }
 
-fn start(node: &Node, system: &System) -> Result<()> {
+fn start(node: &Node, dialect: &dyn Dialect, system: &System) -> Result<()> {
     require_master(&system.root, node.site.network.vip)?;
     await_address(node, system)?;
     match origin(&found::look(system, &node.place)?)? {
         Origin::Ended => {}
-        Origin::Running => {
-            return Err(Class::Refused.error(format!(
-                "{DATA}/{}: mfsmaster did not end by itself, wanted {}: restore the metadata, then `cias run` goes on",
-                metadata::RUNNING,
-                metadata::ENDED
-            )));
-        }
+        Origin::Running => restore::restore(system, dialect, account(&system.root)?)?,
         Origin::Empty => make_empty(node, system)?,
     }
     Daemon::Master.has_it(system, "start", true)
@@ -127,7 +121,7 @@ impl Part for Master {
 
     fn apply(&self, node: &Node, dialect: &dyn Dialect, system: &System) -> Result<Vec<String>> {
         match Daemon::Master.missing(system)? {
-            Some("start") => start(node, system)?,
+            Some("start") => start(node, dialect, system)?,
             Some(word) => Daemon::Master.has_it(system, word, true)?,
             None => {}
         }

@@ -10,6 +10,8 @@ mod files;
 mod master;
 mod mount;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -1,4 +1,4 @@
-//! The step *mount MooseFS at /mnt/mfs*. Nothing can be written there while it is not mounted: the folder below it is immutable.
+//! The step *mount `MooseFS` at /mnt/mfs*. Nothing can be written there while it is not mounted: the folder below it is immutable.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(super) fn mounted(root: &Sysroot) -> Mounted {
             if is_ours { Mounted::MooseFs } else { Mounted::Other(kind.to_owned()) }
         })
     };
-    mounts.lines().filter_map(entry).last().unwrap_or(Mounted::Nothing)
+    mounts.lines().filter_map(entry).next_back().unwrap_or(Mounted::Nothing)
 }
 
 /// Can nothing be made in the folder?
