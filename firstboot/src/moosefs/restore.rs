@@ -26,20 +26,31 @@ const STAGE: &str = "/var/lib/mfs/restore";
 const LIMIT: Duration = Duration::from_mins(30);
 
 /// A log of changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Log {
-    /// Bytes of its whole lines.
-    whole: usize,
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Log<'a> {
+    /// Its whole lines.
+    whole: &'a [u8],
+    /// Those of them that are not in the base yet.
+    rest: &'a [u8],
     /// The number of its last change.
     last: Option<u64>,
 }
 
-/// Reads a log. A line without an end was being written when the power went: nobody was told of it, and with it neither dialect takes the log.
-fn read(bytes: &[u8]) -> Log {
-    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let text = String::from_utf8_lossy(&bytes[..whole]);
-    let last = text.lines().last().and_then(|line| line.split_once(": ")?.0.parse().ok());
-    Log { whole, last }
+/// Reads a log that goes with a base of this version. A line without an end was being written when the power went: with it neither dialect takes the
+/// log. And told to take all logs, 1.6.27 applies none behind a change that its base has.
+fn read(bytes: &[u8], base: u64) -> Log<'_> {
+    let whole = &bytes[..bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)];
+    let lines = || whole.split_inclusive(|byte| *byte == b'\n');
+    // What has no number is not left out: then the tool has its say.
+    let known = lines().take_while(|line| number(line).is_some_and(|number| number < base));
+    let rest = &whole[known.map(<[u8]>::len).sum()..];
+    Log { whole, rest, last: lines().next_back().and_then(number) }
+}
+
+/// The number of the change in a line: `VERSION: TIME|OP(args):result`.
+fn number(line: &[u8]) -> Option<u64> {
+    let word = line.split(|byte| *byte == b':').next()?;
+    std::str::from_utf8(word).ok()?.parse().ok()
 }
 
 /// The names of the metadata server's own logs.
@@ -69,22 +80,26 @@ pub fn restore(system: &System, dialect: &dyn Dialect, (user, group): (u32, u32)
     fs::hard_link(at(metadata::RUNNING), stage.join(metadata::RUNNING))
         .with_context(|| format!("linking {}", metadata::RUNNING))?;
     let names = root.names(DATA);
-    let logs = logs(&names);
+    let mut used = Vec::new();
     let mut wanted = base;
-    for name in &logs {
+    for name in logs(&names) {
         let bytes = fs::read(at(name)).with_context(|| format!("reading {DATA}/{name}"))?;
-        let log = read(&bytes);
+        let log = read(&bytes, base);
         wanted = wanted.max(log.last.map_or(0, |last| last + 1));
-        if log.whole < bytes.len() {
+        if log.whole.len() < bytes.len() {
             system.log.say(&format!(
                 "MooseFS: the last {} bytes of {DATA}/{name} are no whole line and are left out",
-                bytes.len() - log.whole
+                bytes.len() - log.whole.len()
             ));
             // What is written next must not begin in the middle of this line.
-            files::rewrite(&at(name), &bytes[..log.whole])?;
+            files::rewrite(&at(name), log.whole)?;
         }
+        if log.rest.is_empty() {
+            continue;
+        }
+        used.push(name);
         let copy = stage.join(name);
-        files::write(&copy, &bytes[..log.whole], 0o640)?;
+        files::write(&copy, log.rest, 0o640)?;
         chown(&copy, Some(user), Some(group))
             .with_context(|| format!("giving {} to {USER}", copy.display()))?;
     }
@@ -92,7 +107,7 @@ pub fn restore(system: &System, dialect: &dyn Dialect, (user, group): (u32, u32)
     if wanted == base {
         fs::copy(at(metadata::RUNNING), &result).context("copying it")?;
     } else {
-        let output = run(system, dialect, &stage, &logs)?;
+        let output = run(system, dialect, &stage, &used)?;
         if output.code != 0 || !result.exists() {
             return Err(refuse(&format!("it cannot be restored: {}", output.failure())));
         }
@@ -214,8 +229,11 @@ mod tests {
             ),
             (&New, "mfsmaster -c /var/lib/mfs/restore/restore.cfg -a -x restore"),
         ] {
-            let files =
-                [("changelog.0.mfs", "7: 1|A\n8: 1|B\n9: 1|CUT"), ("changelog.1.mfs", "5: 1|A\n6: 1|B\n")];
+            let files = [
+                ("changelog.0.mfs", "7: 1|A\n8: 1|B\n9: 1|CUT"),
+                ("changelog.1.mfs", "4: 1|A\n5: 1|A\n6: 1|B\n"),
+                ("changelog.2.mfs", "0: 1|A\n3: 1|B\n"),
+            ];
             let tree = left(&files);
             let (result, lines) = go(&tree, dialect, 9);
             result.unwrap();
@@ -266,14 +284,22 @@ mod tests {
     }
 
     #[test]
-    fn a_log_ends_with_its_last_whole_line() {
-        for (text, whole, last) in [
-            ("", 0, None),
-            ("7: 1|A", 0, None),
-            ("7: 1|A\n", 7, Some(7)),
-            ("7: 1|A\n8: 1|B\n9: 1|", 14, Some(8)),
+    fn a_log_begins_where_its_base_ends_and_ends_with_a_whole_line() {
+        for (text, whole, rest, last) in [
+            ("", "", "", None),
+            ("7: 1|A", "", "", None),
+            ("7: 1|A\n", "7: 1|A\n", "7: 1|A\n", Some(7)),
+            ("7: 1|A\n8: 1|B\n9: 1|", "7: 1|A\n8: 1|B\n", "7: 1|A\n8: 1|B\n", Some(8)),
+            (
+                "0: 1|A\n4: 1|A\n5: 1|B\n6: 1|C\n",
+                "0: 1|A\n4: 1|A\n5: 1|B\n6: 1|C\n",
+                "5: 1|B\n6: 1|C\n",
+                Some(6),
+            ),
+            ("0: 1|A\n4: 1|A\n", "0: 1|A\n4: 1|A\n", "", Some(4)),
         ] {
-            assert_eq!(read(text.as_bytes()), Log { whole, last }, "{text:?}");
+            let (whole, rest) = (whole.as_bytes(), rest.as_bytes());
+            assert_eq!(read(text.as_bytes(), 5), Log { whole, rest, last }, "{text:?}");
         }
         let names = ["changelog.0.mfs", "changelog.12.mfs", "changelog_ml.0.mfs", "changelog.x.mfs"]
             .map(String::from);

@@ -20,6 +20,9 @@ pub(super) const POINT: &str = "/mnt/mfs";
 /// How long the metadata server may take to answer, on a node that has just found its Master.
 const ANSWER: Duration = Duration::from_secs(20);
 
+/// How long it may then take to let somebody in: 1.6.27 closes every connection for its first ten seconds (docs/facts.md 18).
+const ADMIT: Duration = Duration::from_secs(30);
+
 pub(super) struct Mount;
 
 /// What is mounted at [`POINT`].
@@ -89,6 +92,29 @@ pub(super) fn await_server(node: &Node, system: &System) -> Result<()> {
     })
 }
 
+fn mount(node: &Node, system: &System) -> Result<()> {
+    // By its own address, on the Master too: what is bound to the role address is lost with it.
+    let options = format!("mfsmaster={MASTER},mfsport={},mfsbind={}", ask::PORT, node.place.address);
+    let path = system.root.path(POINT).display().to_string();
+    let mut said = String::new();
+    let mut try_it = || -> Result<bool> {
+        let output = system.runner.outcome(&Call::new("mfsmount").args([&path, "-o", &options]))?;
+        said = output.failure();
+        Ok(output.code == 0)
+    };
+    // An error is no refusal: it ends the waiting.
+    let ended = await_until(system.runner, ADMIT, || match try_it() {
+        Ok(false) => None,
+        Ok(true) => Some(Ok(())),
+        Err(error) => Some(Err(error)),
+    })?;
+    ended.unwrap_or_else(|| {
+        Err(Class::TryLater.error(format!(
+            "the metadata server at {MASTER} does not let this node mount: mfsmount said: {said}: /etc/mfs/mfsexports.cfg there says who may; it is tried again"
+        )))
+    })
+}
+
 impl Part for Mount {
     fn name(&self) -> &'static str {
         "mount MooseFS at /mnt/mfs"
@@ -114,10 +140,7 @@ impl Part for Mount {
         make_point(system)?;
         require_master(&system.root, node.site.network.vip)?;
         await_server(node, system)?;
-        // By its own address, on the Master too: what is bound to the role address is lost with it.
-        let options = format!("mfsmaster={MASTER},mfsport={},mfsbind={}", ask::PORT, node.place.address);
-        let path = system.root.path(POINT).display().to_string();
-        system.runner.run(&Call::new("mfsmount").args([&path, "-o", &options]))?;
+        mount(node, system)?;
         Ok(Vec::new())
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) changes: u64,
     pub(super) goal: u8,
     pub(super) trash: u32,
+    /// How often it closes a connection.
+    pub(super) refusals: u32,
     pub(super) others: Vec<Chunkserver>,
 }
 
@@ -109,6 +111,10 @@ impl World {
             ("lsattr", path) => {
                 let flags = if state.is_immutable { "----i--------e--" } else { "-------------e--" };
                 return output(0, &format!("{flags} {path}\n"), "");
+            }
+            ("mfsmount", _) if state.refusals > 0 => {
+                state.refusals -= 1;
+                return output(1, "", "error receiving data from mfsmaster: Unknown error");
             }
             ("mfsmount", _) => {
                 assert!(state.is_immutable, "{line}");

@@ -239,6 +239,18 @@ fn what_was_written_past_the_mount_is_not_hidden_below_it() {
 }
 
 #[test]
+fn a_metadata_server_that_has_just_started_is_asked_again() {
+    let world = world(&Old);
+    world.state.lock().unwrap().refusals = 12;
+    let mounts = go(&world, true).iter().filter(|line| *line == MOUNT).count();
+    assert_eq!(mounts, 13);
+    boot(&world, true);
+    world.state.lock().unwrap().refusals = u32::MAX;
+    let error = run(&world, true, &fake(&world)).unwrap_err();
+    assert!(Class::of(&error) == Class::TryLater && format!("{error:#}").contains("error receiving data"));
+}
+
+#[test]
 fn a_change_of_the_site_is_read_anew_and_foreign_files_are_kept() {
     let world = world(&Old);
     let root = world.tree.root();
