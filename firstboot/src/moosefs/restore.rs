@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::chown;
 use std::path::Path;
 use std::time::Duration;
 
@@ -63,7 +62,7 @@ fn logs<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<&'a str> {
 }
 
 /// Makes [`metadata::ENDED`] of what is there; `account` is whose it becomes.
-pub fn restore(system: &System, dialect: &dyn Dialect, (user, group): (u32, u32)) -> Result<()> {
+pub fn restore(system: &System, dialect: &dyn Dialect, account: (u32, u32)) -> Result<()> {
     let root = &system.root;
     let at = |name: &str| root.path(&format!("{DATA}/{name}"));
     let stage = root.path(STAGE);
@@ -72,13 +71,10 @@ pub fn restore(system: &System, dialect: &dyn Dialect, (user, group): (u32, u32)
         return Err(refuse(&format!("its version is {}, wanted more than 1", base.unwrap_or_default())));
     };
     // An earlier attempt that was cut off.
-    if stage.exists() {
-        fs::remove_dir_all(&stage).with_context(|| format!("removing {STAGE}"))?;
-    }
+    files::remove_folder(&stage)?;
     files::make_folder(&stage, 0o750)?;
-    chown(&stage, Some(user), Some(group)).with_context(|| format!("giving {STAGE} to {USER}"))?;
-    fs::hard_link(at(metadata::RUNNING), stage.join(metadata::RUNNING))
-        .with_context(|| format!("linking {}", metadata::RUNNING))?;
+    files::give(&stage, account)?;
+    files::link(&at(metadata::RUNNING), &stage.join(metadata::RUNNING))?;
     let names = root.names(DATA);
     let mut used = Vec::new();
     let mut wanted = base;
@@ -100,12 +96,12 @@ pub fn restore(system: &System, dialect: &dyn Dialect, (user, group): (u32, u32)
         used.push(name);
         let copy = stage.join(name);
         files::write(&copy, log.rest, 0o640)?;
-        chown(&copy, Some(user), Some(group))
-            .with_context(|| format!("giving {} to {USER}", copy.display()))?;
+        files::give(&copy, account)?;
     }
     let result = stage.join(metadata::ENDED);
     if wanted == base {
-        fs::copy(at(metadata::RUNNING), &result).context("copying it")?;
+        let mut from = open(&at(metadata::RUNNING))?;
+        files::write_by(&result, 0o640, |to| std::io::copy(&mut from, to).map(drop).context("copying it"))?;
     } else {
         let output = run(system, dialect, &stage, &used)?;
         if output.code != 0 || !result.exists() {
@@ -113,22 +109,23 @@ pub fn restore(system: &System, dialect: &dyn Dialect, (user, group): (u32, u32)
         }
     }
     confirm(&result, wanted)?;
-    chown(&result, Some(user), Some(group))
-        .with_context(|| format!("giving {} to {USER}", result.display()))?;
-    fs::File::open(&result)
-        .and_then(|file| file.sync_all())
-        .with_context(|| format!("syncing {}", result.display()))?;
+    files::give(&result, account)?;
+    open(&result)?.sync_all().with_context(|| format!("syncing {}", result.display()))?;
     files::rename(&result, &at(metadata::ENDED))?;
     system.log.say(&format!(
         "MooseFS: the metadata is restored to version {wanted}, {} changes after its last file",
         wanted - base
     ));
-    fs::remove_dir_all(&stage).with_context(|| format!("removing {STAGE}"))
+    files::remove_folder(&stage)
+}
+
+fn open(path: &Path) -> Result<fs::File> {
+    fs::File::open(path).with_context(|| format!("reading {}", path.display()))
 }
 
 fn refuse(why: &str) -> anyhow::Error {
     Class::Refused.error(format!(
-        "{DATA}/{}: mfsmaster did not end by itself, and {why}; nothing of it was changed ({STAGE} has what was tried): restore the metadata of a metalogger as {DATA}/{}, then `cias run` goes on",
+        "{DATA}/{}: mfsmaster did not end by itself, and {why}; nothing but a cut-off line was changed ({STAGE} has what was tried): restore the metadata of a metalogger as {DATA}/{}, then `cias run` goes on",
         metadata::RUNNING,
         metadata::ENDED
     ))
@@ -164,7 +161,7 @@ const END: &[u8; 16] = b"[MFS EOF MARKER]";
 fn confirm(result: &Path, wanted: u64) -> Result<()> {
     let mut bytes = [0; 24];
     let mut end = [0; 16];
-    let mut file = fs::File::open(result).with_context(|| format!("reading {}", result.display()))?;
+    let mut file = open(result)?;
     let read = file
         .read_exact(&mut bytes)
         .and_then(|()| file.seek(SeekFrom::End(-16)))

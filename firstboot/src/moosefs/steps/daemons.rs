@@ -1,13 +1,12 @@
 //! The step *run the chunkserver and the metalogger*. Both look for the metadata server every second, so that they may run before it.
 
-use std::os::unix::fs::chown;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::super::USER;
 use super::super::daemon::Daemon;
 use super::super::dialect::Dialect;
 use super::{Node, Part, account, data_disks, is_owned, require_master};
+use crate::files;
 use crate::step::Finding;
 use crate::system::System;
 
@@ -62,9 +61,7 @@ impl Part for Daemons {
         require_master(&system.root, node.site.network.vip)?;
         let missing = look(system)?;
         for point in &missing.points {
-            let (user, group) = account(&system.root)?;
-            chown(system.root.path(point), Some(user), Some(group))
-                .with_context(|| format!("giving {point} to {USER}"))?;
+            files::give(&system.root.path(point), account(&system.root)?)?;
         }
         for (daemon, word) in missing.daemons {
             daemon.has_it(system, word, true)?;

@@ -1,16 +1,15 @@
 //! The step *run the metadata server*, on the founder: on the node that has the role address, and from metadata that is its own.
 
 use std::net::Ipv4Addr;
-use std::os::unix::fs::chown;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::super::daemon::Daemon;
 use super::super::decide::{Origin, origin};
 use super::super::dialect::Dialect;
 use super::super::{DATA, USER, found, metadata, restore};
-use super::{Node, Part, account, require_master};
+use super::{Node, Part, account, is_owned, require_master};
 use crate::cluster::wait::await_until;
 use crate::files;
 use crate::outcome::Class;
@@ -52,6 +51,11 @@ fn start(node: &Node, dialect: &dyn Dialect, system: &System) -> Result<()> {
         Origin::Running => restore::restore(system, dialect, account(&system.root)?)?,
         Origin::Empty => make_empty(node, system)?,
     }
+    // What the power cut off, or a person put there, may be root's.
+    let (ended, account) = (format!("{DATA}/{}", metadata::ENDED), account(&system.root)?);
+    if !is_owned(&system.root, &ended, account) {
+        files::give(&system.root.path(&ended), account)?;
+    }
     Daemon::Master.has_it(system, "start", true)
 }
 
@@ -60,10 +64,7 @@ fn make_empty(node: &Node, system: &System) -> Result<()> {
     let root = &system.root;
     found::begin(root, &node.place)?;
     set_aside(system)?;
-    let path = root.path(&format!("{DATA}/{}", metadata::ENDED));
-    let (user, group) = account(root)?;
-    files::write(&path, metadata::EMPTY, 0o640)?;
-    chown(&path, Some(user), Some(group)).with_context(|| format!("giving {} to {USER}", path.display()))?;
+    files::write(&root.path(&format!("{DATA}/{}", metadata::ENDED)), metadata::EMPTY, 0o640)?;
     system.log.say("MooseFS: a new, empty file system is made");
     Ok(())
 }
