@@ -57,11 +57,10 @@ fn is_known(node: &Node, servers: &[Chunkserver]) -> bool {
     servers.iter().any(|server| server.address == node.place.address && server.is_connected)
 }
 
-/// The number that one of the tools tells of the whole file system: `/mnt/mfs: 2`.
-fn told(runner: &dyn Runner, call: Call) -> Result<u32> {
+/// What one of the tools tells of the whole file system: `/mnt/mfs: 2`.
+fn told(runner: &dyn Runner, call: Call) -> Result<String> {
     let output = runner.run(&call.limit(LIMIT))?;
-    let number = output.stdout.trim().rsplit(": ").next().and_then(|word| word.parse().ok());
-    number.with_context(|| format!("reading what it said: {}", output.stdout.trim()))
+    Ok(output.stdout.trim().rsplit(": ").next().unwrap_or_default().to_owned())
 }
 
 fn deeds(node: &Node, dialect: &dyn Dialect, system: &System) -> Result<Vec<Deed>> {
@@ -76,12 +75,13 @@ fn deeds(node: &Node, dialect: &dyn Dialect, system: &System) -> Result<Vec<Deed
         deeds.extend(missing.map(Deed::Folder));
         let wanted = trash_time(node.site.moosefs.trash_time, dialect.trash_unit());
         let now = told(system.runner, Call::new("mfsgettrashtime").arg(&point))?;
-        deeds.extend((now != wanted).then_some(Deed::TrashTime(wanted)));
+        deeds.extend((now != wanted.to_string()).then_some(Deed::TrashTime(wanted)));
     }
     let now = told(system.runner, Call::new("mfsgetgoal").arg(&point))?;
     let is_first =
         node.is_founder && !metadata::is_a_base(metadata::version_of(&system.root, metadata::RUNNING)?);
-    let raised = goal(node.site.moosefs.goal, u8::try_from(now)?, &servers, is_first);
+    // What is no number is a storage class of 3.0, which a person has set.
+    let raised = now.parse().ok().and_then(|now| goal(node.site.moosefs.goal, now, &servers, is_first));
     deeds.extend(raised.map(Deed::Goal));
     Ok(deeds)
 }

@@ -243,6 +243,14 @@ fn what_was_written_past_the_mount_is_not_hidden_below_it() {
 }
 
 #[test]
+fn a_storage_class_that_a_person_has_set_stays() {
+    let world = world(&New);
+    go(&world, true);
+    let fake = fake(&world).prints("mfsgetgoal", "/mnt/mfs: threefold\n");
+    assert_eq!(run(&world, true, &fake).unwrap(), [""; 0]);
+}
+
+#[test]
 fn a_metadata_server_that_has_just_started_is_asked_again() {
     let world = world(&Old);
     world.state.lock().unwrap().refusals = 12;
