@@ -41,10 +41,12 @@ pub fn origin(known: &Known) -> anyhow::Result<Origin> {
     // What was begun here and has no change in it yet is nothing that could be lost.
     let is_mine = known.begun.is_some() && known.begun == known.record;
     let is_first = is_mine && !metadata::is_a_base(known.running);
-    match (known.ended, known.running) {
-        (Some(_), _) => return Ok(Origin::Ended),
-        (None, Some(_)) if !is_first => return Ok(Origin::Running),
-        _ => {}
+    // An empty file that somebody put there is no metadata of ours.
+    if metadata::is_a_base(known.ended) || is_mine && known.ended.is_some() {
+        return Ok(Origin::Ended);
+    }
+    if known.ended.is_none() && known.running.is_some() && !is_first {
+        return Ok(Origin::Running);
     }
     let refuse = |why: String| {
         Err(Class::Refused.error(format!(
@@ -112,6 +114,15 @@ mod tests {
             (none(), Ok(Origin::Empty)),
             (Known { ended: Some(9), running: Some(7), here: names("x"), ..none() }, Ok(Origin::Ended)),
             (Known { ended: Some(0), ..mine() }, Ok(Origin::Ended)),
+            // By hand, as 1.6.27's own error message says.
+            (
+                Known { ended: Some(0), here: names("metadata.mfs"), ..none() },
+                Err((Class::Refused, "found metadata.mfs in")),
+            ),
+            (
+                Known { ended: Some(0), running: Some(9), here: names("metadata.mfs"), ..none() },
+                Err((Class::Refused, "found metadata.mfs in")),
+            ),
             (Known { running: Some(7), here: names("x"), record: word("a"), ..none() }, Ok(Origin::Running)),
             (Known { running: Some(0), here: names("x"), record: word("a"), ..none() }, Ok(Origin::Running)),
             (

@@ -38,7 +38,8 @@ pub fn look(system: &System, me: &Place) -> Result<Known> {
         here: metadata::known(names.iter().map(String::as_str)).into_iter().map(str::to_owned).collect(),
         ..Known::default()
     };
-    if known.ended.is_some() || metadata::is_a_base(known.running) {
+    let is_enough = if known.ended.is_some() { known.ended } else { known.running };
+    if metadata::is_a_base(is_enough) {
         return Ok(known);
     }
     if !members::is_mounted(root) {

@@ -157,6 +157,7 @@ fn no_empty_metadata_is_made_where_there_is_or_was_some() {
     for (what, class, part) in [
         ("/etc/pve/priv/cias/moosefs-founded = by another", Class::Refused, "one was made (by another)"),
         ("/var/lib/mfs/changelog_ml.0.mfs = 1", Class::Refused, "found changelog_ml.0.mfs in /var/lib/mfs"),
+        ("/var/lib/mfs/metadata.mfs = MFSM NEW", Class::Refused, "found metadata.mfs in /var/lib/mfs"),
         ("n2 metadata_ml.mfs.back", Class::Refused, "found metadata on n2"),
         ("n2", Class::TryLater, "n2 cannot be asked"),
     ] {
@@ -179,7 +180,8 @@ fn no_empty_metadata_is_made_where_there_is_or_was_some() {
         let error = run(&world, true, &fake).unwrap_err();
         assert!(Class::of(&error) == class && format!("{error:#}").contains(part), "{error:#}");
         assert!(!fake.lines().contains(&"mfsmaster start".to_owned()), "{what}");
-        assert!(!root.has(&format!("{DATA}/{}", metadata::ENDED)), "{what}");
+        let is_theirs = what.contains(metadata::ENDED);
+        assert_eq!(root.has(&format!("{DATA}/{}", metadata::ENDED)), is_theirs, "{what}");
         // And it does not begin what it cannot end.
         assert!(!root.has(found::BEGUN), "{what}");
     }
