@@ -149,6 +149,39 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Removes a folder with all that is in it; one that is not there is fine.
+pub fn remove_folder(path: &Path) -> Result<()> {
+    let shown = path.display();
+    failpoint::hit(&format!("remove {shown} before"));
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("removing {shown}"));
+        }
+        _ => {}
+    }
+    failpoint::hit(&format!("remove {shown} after"));
+    Ok(())
+}
+
+/// Gives a file or folder to an account and its group.
+pub fn give(path: &Path, (user, group): (u32, u32)) -> Result<()> {
+    let shown = path.display();
+    failpoint::hit(&format!("give {shown} before"));
+    chown(path, Some(user), Some(group))
+        .with_context(|| format!("giving {shown} to the account {user}:{group}"))?;
+    failpoint::hit(&format!("give {shown} after"));
+    Ok(())
+}
+
+/// Has the file at `from` also be there as `to`, in the same file system.
+pub fn link(from: &Path, to: &Path) -> Result<()> {
+    let shown = from.display();
+    failpoint::hit(&format!("link {shown} before"));
+    std::fs::hard_link(from, to).with_context(|| format!("linking {shown} to {}", to.display()))?;
+    failpoint::hit(&format!("link {shown} after"));
+    Ok(())
+}
+
 /// Locks the file at `path`, an empty one that nothing reads, until the answer is dropped. If another process has it, that is
 /// [`Class::TryLater`] with the sentence `busy`.
 pub fn lock(path: &Path, busy: impl FnOnce() -> String) -> Result<Flock<File>> {

@@ -19,6 +19,7 @@ pub mod interrupt;
 pub mod journal;
 pub mod keepalived;
 pub mod log;
+pub mod moosefs;
 pub mod node;
 pub mod notify;
 pub mod outcome;

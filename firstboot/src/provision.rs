@@ -10,6 +10,7 @@ use crate::facts::{Hardware, minimum, report};
 use crate::identity::conflict::Alone;
 use crate::journal::{Role, State};
 use crate::keepalived::step::Keepalived;
+use crate::moosefs;
 use crate::site::Site;
 use crate::step::{Finding, Step};
 use crate::system::System;
@@ -22,12 +23,13 @@ pub fn steps(site: &Site, state: &State) -> Vec<Box<dyn Step>> {
     let mut steps: Vec<Box<dyn Step>> =
         vec![Box::new(Alone), Box::new(Minimum), Box::new(DataDisks::new(site))];
     let Some(place) = &state.place else { return steps };
-    match state.role {
-        Some(Role::Founder) => steps.push(Box::new(Found::new(site, place))),
-        Some(Role::Node) => steps.push(Box::new(Join::new(site, place))),
-        _ => return steps,
-    }
+    let Some(role @ (Role::Founder | Role::Node)) = state.role else { return steps };
+    steps.push(match role {
+        Role::Founder => Box::new(Found::new(site, place)),
+        _ => Box::new(Join::new(site, place)),
+    });
     steps.push(Box::new(Keepalived::new(site, place)));
+    steps.extend(moosefs::steps::steps(site, place, role));
     steps
 }
 

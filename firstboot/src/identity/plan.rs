@@ -1,7 +1,5 @@
 //! What the stage *identity* will do: the files with their whole content, the host name, the services to release. Pure.
 
-use std::net::Ipv4Addr;
-
 use anyhow::Result;
 use minijinja::context;
 
@@ -36,11 +34,10 @@ impl Plan {
     /// Plans for a machine. While it waits it gets its bridge without an address: the one that the vendor's installer gave
     /// it is the founder's.
     pub fn new(site: &Site, facts: &Facts, settled: Settled, present: &Present) -> Result<Self> {
-        let (role, place, master, reason) = match settled {
-            // The Master's role address does not exist before keepalived runs; until then the Master is the founder.
-            Settled::Founder(place) => (Role::Founder, Some(place.clone()), place.address, None),
-            Settled::Node(place, master) => (Role::Node, Some(place), master, None),
-            Settled::Waiting(reason) => (Role::Waiting, None, site.network.founder, Some(reason)),
+        let (role, place, reason) = match settled {
+            Settled::Founder(place) => (Role::Founder, Some(place), None),
+            Settled::Node(place, _) => (Role::Node, Some(place), None),
+            Settled::Waiting(reason) => (Role::Waiting, None, Some(reason)),
         };
         let mut files = vec![
             (
@@ -54,7 +51,7 @@ impl Plan {
             ("/etc/network/interfaces", interfaces(site, facts, place.as_ref())?),
         ];
         if let Some(place) = &place {
-            files.extend(named(site, place, master)?);
+            files.extend(named(site, place)?);
             if let Some(text) = &present.postfix {
                 files.push(("/etc/postfix/main.cf", postfix(text, &place.fqdn)));
             }
@@ -93,12 +90,12 @@ fn interfaces(site: &Site, facts: &Facts, place: Option<&Place>) -> Result<Strin
     )
 }
 
-/// The files that hold the name.
-fn named(site: &Site, place: &Place, master: Ipv4Addr) -> Result<[(&'static str, String); 4]> {
+/// The files that hold the name. Who is Master moves, and its role address with it: that is what everybody knows it by.
+fn named(site: &Site, place: &Place) -> Result<[(&'static str, String); 4]> {
     let hosts = render(
         "hosts",
         include_str!("../../../overlay/templates/hosts.j2"),
-        context! { address => place.address, fqdn => place.fqdn, name => place.name, master => master },
+        context! { address => place.address, fqdn => place.fqdn, name => place.name, master => site.network.vip },
     )?;
     let resolvers = render(
         "resolv.conf",
@@ -179,11 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn a_nodes_files_name_the_master_that_gave_it_its_place() {
+    fn a_nodes_files_name_the_role_address_whoever_gave_it_its_place() {
         let decision = Decision::Offered {
             address: [10, 254, 1, 7].into(),
             name: "pve-rack-a-1-7".into(),
-            master: [10, 254, 0, 254].into(),
+            master: [10, 254, 0, 1].into(),
         };
         let plan = decided("", &MACS, Some(&decision));
         assert_eq!(plan.role, Role::Node);

@@ -12,6 +12,7 @@ use super::{Call, Conversation, Output, Runner, Stop, table};
 use crate::outcome::Class;
 
 type Deed = Box<dyn Fn() + Send + Sync>;
+type Answer = Box<dyn Fn(&str) -> Output + Send + Sync>;
 type Speaker = Arc<dyn Fn(UnixStream) + Send + Sync>;
 
 /// Answers each call by the first rule whose beginning fits its line; calls without a rule succeed in silence. Calls
@@ -20,6 +21,7 @@ type Speaker = Arc<dyn Fn(UnixStream) + Send + Sync>;
 pub(crate) struct Fake {
     rules: Vec<(String, i32, String, String)>,
     deeds: Vec<(String, Deed)>,
+    answers: Vec<(String, Answer)>,
     speaker: Option<Speaker>,
     lines: Mutex<Vec<String>>,
     rested: Mutex<Duration>,
@@ -43,6 +45,16 @@ impl Fake {
     /// Calls whose line begins with `line` do this to the machine, whatever else they answer.
     pub(crate) fn does(mut self, line: &str, deed: impl Fn() + Send + Sync + 'static) -> Self {
         self.deeds.push((line.into(), Box::new(deed)));
+        self
+    }
+
+    /// Calls whose line begins with `line` and that have no rule answer with what this makes of the line.
+    pub(crate) fn answers(
+        mut self,
+        line: &str,
+        answer: impl Fn(&str) -> Output + Send + Sync + 'static,
+    ) -> Self {
+        self.answers.push((line.into(), Box::new(answer)));
         self
     }
 
@@ -99,7 +111,11 @@ impl Fake {
 
     fn answer(&self, line: &str) -> Output {
         let rule = self.rules.iter().find(|rule| line.starts_with(&rule.0));
-        rule.map_or_else(Output::default, |(_, code, stdout, stderr)| Output {
+        let made = || {
+            let answer = self.answers.iter().find(|answer| line.starts_with(&answer.0));
+            answer.map_or_else(Output::default, |(_, answer)| answer(line))
+        };
+        rule.map_or_else(made, |(_, code, stdout, stderr)| Output {
             code: *code,
             stdout: stdout.clone(),
             stderr: stderr.clone(),

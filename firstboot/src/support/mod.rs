@@ -4,7 +4,7 @@ mod bundle;
 mod filter;
 mod marks;
 mod secrets;
-mod sources;
+pub(crate) mod sources;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};

@@ -56,7 +56,7 @@ pub(super) fn site(root: &Section, second: Option<&Second>) -> Site {
     }
     let (site, secrets) = general(&root.section("site"), second);
     let network = network(&root.section("network"));
-    let lan = network.lan;
+    let nodes_network = nodes_of(network.lan, network.founder);
     let site = Site {
         site,
         secrets,
@@ -66,7 +66,7 @@ pub(super) fn site(root: &Section, second: Option<&Second>) -> Site {
         role: role(&root.section("role")),
         install: servers::install(&root.section("install")),
         disks: servers::disks(&root.section("disks")),
-        moosefs: moosefs(&root.section("moosefs"), lan),
+        moosefs: moosefs(&root.section("moosefs"), nodes_network),
         backup: backup(&root.section("backup")),
         notify: notify(&root.section("notify")),
         nas: root.sections("nas").iter().map(nas).collect(),
@@ -204,11 +204,17 @@ fn role(section: &Section) -> Role {
     Role { founder_mac, founder_serial, priority: priority.and_then(|number| u8::try_from(number).ok()) }
 }
 
-fn moosefs(section: &Section, lan: Network) -> Moosefs {
+/// The network of the nodes' addresses, which begin as the founder's do: what else is in a wide LAN, such as guests, mounts nothing.
+fn nodes_of(lan: Network, founder: Ipv4Addr) -> Network {
+    let [a, b, _, _] = founder.octets();
+    if lan.prefix < 16 { Network { base: Ipv4Addr::new(a, b, 0, 0), prefix: 16 } } else { lan }
+}
+
+fn moosefs(section: &Section, nodes: Network) -> Moosefs {
     let moosefs = Moosefs {
         goal: narrow(section.number("goal", 1..=9), 2),
         trash_time: narrow(section.number("trash_time", 0..=31_536_000), 86400),
-        networks: section.texts("networks", Show::Value, judge::network).unwrap_or_else(|| vec![lan]),
+        networks: section.texts("networks", Show::Value, judge::network).unwrap_or_else(|| vec![nodes]),
     };
     if section.length("networks") == Some(0) {
         section.note("networks", "an empty list", "at least one network: the nodes themselves must mount");
