@@ -69,8 +69,7 @@ fn a_founder_that_has_begun_nothing_yields_and_takes_a_place_from_the_other() {
     assert_eq!((&before["elected"], &before["progress"]), (&true.into(), &"nothing".into()));
     server.node.answers("udevadm", None);
     here.join(&mut there);
-    let given = server.waits_for_phase("offered");
-    assert_eq!((&given["role"], &given["stopped"]), (&"node".into(), &Value::Null));
+    takes_place(&server);
     let log = server.node.read("var/log/cias/agent.log");
     let id = other.published()["id"].as_str().unwrap().to_owned();
     assert!(log.contains(&format!("yields to {id}; nothing was begun here")), "{log}");
@@ -91,6 +90,13 @@ fn a_founder_whose_identity_was_begun_stops() {
     wait("what is remembered", || (memory(&server)["progress"] == "settled").then_some(()));
     here.join(&mut there);
     stops(&server);
+}
+
+/// It has a place of the other one. Its state is shown a moment before what it was given.
+fn takes_place(server: &Server) {
+    let given = server
+        .waits_for("a place", |published| published["phase"] == "offered" && published["role"] == "node");
+    assert_eq!(given["stopped"], Value::Null);
 }
 
 /// It stops, and remembers why.
@@ -156,7 +162,6 @@ fn a_founder_that_died_before_it_began_yields_to_the_one_elected_in_its_place() 
     let _other = master(&mut there);
     here.join(&mut there);
     server.start();
-    let given = server.waits_for_phase("offered");
-    assert_eq!((&given["role"], &given["stopped"]), (&"node".into(), &Value::Null));
+    takes_place(&server);
     assert_eq!(memory(&server)["elected"], false);
 }
