@@ -14,7 +14,7 @@ fn run(root: &Path, script: &str, args: &[&str]) -> String {
             .unwrap();
     let shown = root.display();
     let mut inside = text;
-    for path in ["/etc/", "/var/", "/proxmox_install_mode"] {
+    for path in ["/etc/", "/var/", "/proc/", "/proxmox_install_mode"] {
         inside = inside.replace(path, &format!("{shown}{path}"));
     }
     let path = root.join(script);
@@ -32,9 +32,14 @@ fn run(root: &Path, script: &str, args: &[&str]) -> String {
     fs::read_to_string(calls).unwrap_or_default()
 }
 
-fn root(install_mode: bool) -> tempfile::TempDir {
+/// What the kernel was started with by our label, and by the vendor's.
+const OUR_LABEL: &str = "initrd=/cias/initrd.img cias.auto console=ttyS0\n";
+const VENDORS_LABEL: &str = "initrd=/boot/initrd.img splash=verbose console=ttyS0\n";
+
+/// A root: under the installer if that was started with `install` on the kernel's line.
+fn root(install: Option<&str>) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
-    for folder in ["etc/init.d", "etc/cias", "var/lib/cias", "var/log/cias"] {
+    for folder in ["etc/init.d", "etc/cias", "var/lib/cias", "var/log/cias", "proc"] {
         fs::create_dir_all(root.path().join(folder)).unwrap();
     }
     for service in HELD.split(' ') {
@@ -42,9 +47,10 @@ fn root(install_mode: bool) -> tempfile::TempDir {
         fs::write(&path, "#!/bin/sh\n").unwrap();
         Command::new("chmod").arg("+x").arg(&path).status().unwrap();
     }
-    if install_mode {
+    if install.is_some() {
         fs::write(root.path().join("proxmox_install_mode"), "").unwrap();
     }
+    fs::write(root.path().join("proc/cmdline"), install.unwrap_or("root=/dev/mapper/pve-root\n")).unwrap();
     root
 }
 
@@ -52,20 +58,21 @@ const OURS: &str = "cias-identity defaults\ncias-provision defaults\n";
 
 #[test]
 fn an_unattended_installation_holds_the_cluster_back_those_that_need_others_first() {
-    let root = root(true);
+    let root = root(Some(OUR_LABEL));
     let calls = run(root.path(), "postinst", &["configure", ""]);
     assert_eq!(calls, format!("{OURS}pve-manager disable\npve-cluster disable\n"));
 }
 
 #[test]
 fn an_upgrade_or_an_installation_by_hand_holds_nothing_back() {
-    assert_eq!(run(root(true).path(), "postinst", &["configure", "0.0.9"]), OURS);
-    assert_eq!(run(root(false).path(), "postinst", &["configure", ""]), OURS);
+    assert_eq!(run(root(Some(OUR_LABEL)).path(), "postinst", &["configure", "0.0.9"]), OURS);
+    assert_eq!(run(root(None).path(), "postinst", &["configure", ""]), OURS);
+    assert_eq!(run(root(Some(VENDORS_LABEL)).path(), "postinst", &["configure", ""]), OURS);
 }
 
 #[test]
 fn removal_releases_what_is_held_in_the_other_order() {
-    let root = root(true);
+    let root = root(Some(OUR_LABEL));
     run(root.path(), "postinst", &["configure", ""]);
     assert_eq!(run(root.path(), "prerm", &["remove"]), "pve-cluster enable\npve-manager enable\n");
     assert_eq!(run(root.path(), "prerm", &["remove"]), "", "a second removal has nothing to release");
@@ -73,7 +80,7 @@ fn removal_releases_what_is_held_in_the_other_order() {
 
 #[test]
 fn only_a_purge_removes_the_site() {
-    let root = root(true);
+    let root = root(Some(OUR_LABEL));
     fs::write(root.path().join("etc/cias/site.toml"), "x").unwrap();
     assert_eq!(run(root.path(), "postrm", &["remove"]), "");
     assert!(root.path().join("etc/cias/site.toml").exists());
