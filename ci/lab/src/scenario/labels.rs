@@ -7,6 +7,7 @@ use toml_edit::value;
 
 use super::Lab;
 use super::asserts;
+use super::person::AT_X;
 use super::road::{BOOT, Road};
 use crate::guest::Guest;
 use crate::site::FOUNDER;
@@ -19,7 +20,7 @@ pub fn vendor_label(lab: &Lab) -> Result<()> {
     // isolinux shows message files on the screen only.
     on_screen(&mut guest, "INSTALLS ITSELF WITHOUT A QUESTION")?;
     guest.send("linux\r")?;
-    guest.wait_for("LAB vendor xinit started with: -- -dpi 96", BOOT)?;
+    guest.wait_for(AT_X, BOOT)?;
     ensure!(!guest.console().contains("cias: "), "the unattended installation started too");
     Ok(())
 }

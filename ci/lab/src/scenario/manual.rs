@@ -1,56 +1,87 @@
-//! The way by hand: a server that has run Proxmox VE under its own name, and then gets the package and `cias setup`.
+//! The way by hand: servers on which a person installed Proxmox VE by the vendor's label, and which then get `cias setup`.
 
 use anyhow::{Context, Result, ensure};
 
 use super::Lab;
-use super::asserts;
-use super::guard::FOUND;
-use super::road::{BOOT, Road};
-use crate::machine::Medium;
+use super::asserts::Node;
+use super::person::ByHand;
+use super::road::{ADDRESS, BOOT, Road};
+use crate::guest::{self, Guest};
+use crate::site::FOUNDER;
 
-/// The address that a person gave the server.
-const OLD: &str = "10.1.2.3";
+/// The way of the original plan: a file as the argument.
+const SETUP: &str = "dlll_cias-setup.sh /root/site.toml";
 
-/// Makes of a node what the vendor's installer leaves when a person runs it: no package of ours, a name, an address and a bridge of its
-/// own. (The lab cannot drive the vendor's label, which ends at X.) It keeps our package and the site in /root.
-const BY_HAND: &str = r#"set -e
-mount /dev/sr0 /mnt
-cp /mnt/proxmox/packages/cias-firstboot_*.deb /root/
-umount /mnt
-install -m 600 /etc/cias/site.toml /root/site.toml
-keys=$(cat /root/.ssh/authorized_keys)
-dpkg -P cias-firstboot
-/etc/init.d/pve-manager stop || true
-/etc/init.d/pve-cluster stop
-rm -rf /var/lib/cias /etc/cias /var/log/cias /var/lib/pve-cluster/config.db* /root/.ssh/authorized_keys
-echo "$keys" >/root/.ssh/authorized_keys
-chmod 600 /root/.ssh/authorized_keys
-echo byhand >/etc/hostname
-printf '127.0.0.1 localhost\n10.1.2.3 byhand.example.com byhand pvelocalhost\n' >/etc/hosts
-printf 'auto lo\niface lo inet loopback\n\nauto vmbr0\niface vmbr0 inet static\n\taddress 10.1.2.3\n\tnetmask 255.0.0.0\n\tbridge_ports eth0\n\tbridge_stp off\n\tbridge_fd 0\n' >/etc/network/interfaces
-sync
-nohup sh -c 'sleep 1; poweroff -f' >/dev/null 2>&1 </dev/null &
-"#;
+/// Their addresses and names by the plan: the founder's, and the first place that it gives away.
+const NODES: [(&str, &str); 2] = [(ADDRESS, "pve-rack-a-0-1"), ("10.254.1.1", "pve-rack-a-1-1")];
 
-/// Over ssh, which the change of the network cuts off, and nobody at the console.
+/// One becomes the founder, and the other joins it.
 pub fn manual_setup(lab: &Lab) -> Result<()> {
-    let road = Road::installed(lab, "manual-setup")?;
+    let road = Road::prepare(lab, "manual-setup", FOUNDER, |_| ())?;
+    road.put_foreign_data()?;
+    let servers = [ByHand::first(&road, "byhand", "10.1.2.3"), ByHand::second(&road, "another", "10.1.2.4")?];
     {
-        let mut guest = road.boot_medium(Medium::Cd(&road.iso))?;
-        guest.wait_for(FOUND, BOOT)?;
-        asserts::settled(&road, &mut guest)?;
-        road.node().ask(BY_HAND)?;
+        let mut guests =
+            servers.iter().map(|server| server.types_the_label(&road)).collect::<Result<Vec<_>>>()?;
+        for (server, guest) in servers.iter().zip(&mut guests) {
+            server.fills_the_pages(guest)?;
+        }
+        for guest in &mut guests {
+            ByHand::is_installed(guest)?;
+        }
+    }
+    let mut guests = servers.iter().map(|server| server.logs_in(&road)).collect::<Result<Vec<_>>>()?;
+    for server in &servers {
+        is_the_persons(&road, server)?;
+        let site = std::fs::read_to_string(&road.site.file).context("reading the lab's site")?;
+        server.takes(&road, "umask 077 && cat >/root/site.toml", &site, "")?;
+    }
+    refuses_without_a_person(&road, &servers[0])?;
+    // Whoever joins waits for a place, and the agent goes on once the Master gives one.
+    for (number, code) in [0, 6].into_iter().enumerate() {
+        sets_up(&mut guests[number], code)?;
+        let node = node(&road, NODES[number].0);
+        guest::all(&mut guests, "node that is done", BOOT, |_| Ok(node.is_done()?.then_some(())))?;
+    }
+    for ((address, name), disks) in NODES.into_iter().zip(["2", "1"]) {
+        is_node(&node(&road, address), name, disks)?;
+    }
+    // And both come up so by themselves, in whatever order.
+    for (address, _) in NODES {
+        node(&road, address).ask("nohup sh -c 'sleep 1; poweroff -f' >/dev/null 2>&1 </dev/null &")?;
+    }
+    for guest in &mut guests {
         guest.wait_for_end(BOOT)?;
     }
-    let mut guest = road.boot()?;
-    old(&road, "test -L /etc/pve/local && hostname", "byhand")?;
-    old(
-        &road,
-        "dpkg -i /root/cias-firstboot_*.deb >&2 && readlink /usr/sbin/dlll_cias-setup.sh",
-        "cias-firstboot",
+    drop(guests);
+    let mut guests = servers.iter().map(|server| server.starts(&road)).collect::<Result<Vec<_>>>()?;
+    for (address, name) in NODES {
+        let node = node(&road, address);
+        guest::all(&mut guests, &format!("done at {address}"), BOOT, |_| Ok(node.is_done()?.then_some(())))?;
+        node.equals("hostname", name)?;
+    }
+    Ok(())
+}
+
+fn node<'a>(road: &'a Road, address: &'a str) -> Node<'a> {
+    Node { net: &road.net, key: &road.site.key, address }
+}
+
+/// By itself nothing becomes a node: Proxmox VE runs under the name that the person gave, and no disk was touched.
+fn is_the_persons(road: &Road, server: &ByHand) -> Result<()> {
+    server.says(road, "test -L /etc/pve/local && hostname", server.name)?;
+    server.says(road, "ls /sys/class/net/vmbr0/brif", "eth0")?;
+    server.says(
+        road,
+        "ls /etc/cias /var/lib/cias; grep -c ' /data' /proc/mounts || true",
+        "/etc/cias:\n\n/var/lib/cias:\n0",
     )?;
-    // Without --yes and without a terminal nothing begins.
-    let refused = road.net.ssh(OLD, &road.site.key, "dlll_cias-setup.sh /root/site.toml", "")?;
+    server.says(road, "readlink /usr/sbin/dlll_cias-setup.sh", "cias-firstboot")
+}
+
+/// Without --yes and without a terminal nothing begins.
+fn refuses_without_a_person(road: &Road, server: &ByHand) -> Result<()> {
+    let refused = road.net.ssh(server.address, &road.site.key, SETUP, "")?;
     ensure!(
         refused.code == 5,
         "found exit code {}, wanted 5: {}{}",
@@ -58,46 +89,29 @@ pub fn manual_setup(lab: &Lab) -> Result<()> {
         refused.stdout,
         refused.stderr
     );
-    old(
-        &road,
-        "nohup dlll_cias-setup.sh /root/site.toml --yes >/root/setup.log 2>&1 </dev/null & echo begun",
-        "begun",
-    )?;
-    asserts::settled(&road, &mut guest).with_context(|| {
-        let log = road.net.ssh(OLD, &road.site.key, "cat /root/setup.log", "").map(|output| output.stdout);
-        format!("what setup said, if the old address still answers: {log:?}")
-    })?;
-    let node = road.node();
-    let name = "pve-rack-a-0-1";
-    node.equals("hostname", name)?;
-    node.equals("readlink /etc/pve/local", &format!("nodes/{name}"))?;
-    node.equals("ls /etc/pve/nodes", name)?;
-    node.equals("ls /sys/class/net/vmbr0/brif", "bond0")?;
-    node.equals("cat /sys/class/net/bond0/bonding/slaves", "eth0 eth1")?;
-    node.equals(&format!("ip -4 -o addr show | grep -c ' {OLD}/' || true"), "0")?;
-    node.equals(
-        "test -f /var/lib/pve-cluster/config.db.before-cias && stat -c %a /etc/cias/site.toml",
-        "600",
-    )?;
-    node.equals("mount | grep -c ' on /data/.* type ext3 '", "2")?;
-    // And it comes up so by itself.
-    node.ask("nohup sh -c 'sleep 1; poweroff -f' >/dev/null 2>&1 </dev/null &")?;
-    guest.wait_for_end(BOOT)?;
-    drop(guest);
-    let mut guest = road.boot()?;
-    asserts::settled(&road, &mut guest)?;
-    road.node().equals("hostname", name)
+    is_untouched(road, server)
 }
 
-/// A command's output at the old address must be `wanted`.
-fn old(road: &Road, command: &str, wanted: &str) -> Result<()> {
-    let output = road.net.ssh(OLD, &road.site.key, command, "")?;
-    let found = output.stdout.trim();
-    ensure!(
-        output.code == 0 && found == wanted,
-        "`{command}`: exit code {}, found {found:?}, wanted {wanted:?}: {}",
-        output.code,
-        output.stderr
-    );
-    Ok(())
+fn is_untouched(road: &Road, server: &ByHand) -> Result<()> {
+    server.says(road, "test ! -e /var/lib/cias/journal.json && hostname", server.name)
+}
+
+/// The person reads the plan and presses Enter, and the command ends with `code`.
+fn sets_up(guest: &mut Guest, code: u8) -> Result<()> {
+    guest.send(&format!("{SETUP}; echo SETUP-$((6 * 7))-$?\n"))?;
+    guest.wait_for("Press Enter to do all this", BOOT)?;
+    guest.send("\n")?;
+    guest.wait_for(&format!("SETUP-42-{code}"), BOOT)
+}
+
+/// It has its name and its network by the plan and nothing of what the person gave it, and sees both nodes.
+fn is_node(node: &Node, name: &str, disks: &str) -> Result<()> {
+    node.equals("hostname", name)?;
+    node.equals("mount | grep -c ' on /data/.* type ext3 '", disks)?;
+    node.equals("readlink /etc/pve/local", &format!("nodes/{name}"))?;
+    node.equals("ls /etc/pve/nodes", &NODES.map(|(_, name)| name).join("\n"))?;
+    node.equals("ls /sys/class/net/vmbr0/brif", "bond0")?;
+    node.equals("cat /sys/class/net/bond0/bonding/slaves", "eth0 eth1")?;
+    node.equals("ip -4 -o addr show | grep -c ' 10.1.2.' || true", "0")?;
+    node.equals("test -f /var/lib/pve-cluster/config.db.before-cias && stat -c %a /etc/cias/site.toml", "600")
 }

@@ -14,6 +14,7 @@ mod links;
 mod manual;
 mod one_node;
 mod package;
+mod person;
 mod power;
 mod probes;
 pub mod road;
@@ -179,7 +180,7 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "manual-setup",
-        shows: "a server that has run Proxmox VE under its own name becomes the founder by the package and `cias setup` over ssh",
+        shows: "of two servers that a person installed by the vendor's label, `cias setup` makes the founder and a node that joins it",
         ci: Ci::No,
         run: manual::manual_setup,
     },
