@@ -1,6 +1,11 @@
 //! The way by hand: servers on which a person installed Proxmox VE by the vendor's label, and which then get `cias setup`.
 
+use std::io::Read;
+
 use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cias_builder::iso9660::{Entry, Image};
 
 use super::Lab;
 use super::asserts::Node;
@@ -36,6 +41,7 @@ pub fn manual_setup(lab: &Lab) -> Result<()> {
         let site = std::fs::read_to_string(&road.site.file).context("reading the lab's site")?;
         server.takes(&road, "umask 077 && cat >/root/site.toml", &site, "")?;
     }
+    gets_the_package(&road, &servers[0])?;
     refuses_without_a_person(&road, &servers[0])?;
     // Whoever joins waits for a place, and the agent goes on once the Master gives one.
     for (number, code) in [0, 6].into_iter().enumerate() {
@@ -79,6 +85,19 @@ fn is_the_persons(road: &Road, server: &ByHand) -> Result<()> {
     server.says(road, "readlink /usr/sbin/dlll_cias-setup.sh", "cias-firstboot")
 }
 
+/// As after an installation from a medium that is not ours, which leaves none: the package's way onto a system that runs.
+fn gets_the_package(road: &Road, server: &ByHand) -> Result<()> {
+    let image = Image::open(&road.iso)?;
+    let is_ours = |entry: &&Entry| entry.path.starts_with("/proxmox/packages/cias-firstboot_");
+    let entry = image.children("/proxmox/packages").find(is_ours).context("finding our package")?;
+    let mut package = Vec::new();
+    image.reader(entry)?.read_to_end(&mut package).context("reading our package")?;
+    let there =
+        "dpkg -P cias-firstboot >&2 && test ! -e /usr/sbin/cias-firstboot && base64 -d >/root/cias.deb";
+    server.takes(road, there, &STANDARD.encode(package), "")?;
+    server.says(road, "dpkg -i /root/cias.deb >&2 && readlink /usr/sbin/dlll_cias-setup.sh", "cias-firstboot")
+}
+
 /// Without --yes and without a terminal nothing begins.
 fn refuses_without_a_person(road: &Road, server: &ByHand) -> Result<()> {
     let refused = road.net.ssh(server.address, &road.site.key, SETUP, "")?;
@@ -89,10 +108,6 @@ fn refuses_without_a_person(road: &Road, server: &ByHand) -> Result<()> {
         refused.stdout,
         refused.stderr
     );
-    is_untouched(road, server)
-}
-
-fn is_untouched(road: &Road, server: &ByHand) -> Result<()> {
     server.says(road, "test ! -e /var/lib/cias/journal.json && hostname", server.name)
 }
 
