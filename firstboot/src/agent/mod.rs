@@ -79,7 +79,10 @@ pub fn run(request: &Request) -> Result<()> {
     if let Err(error) = &result {
         log.note(&format!("error: {error:#}"));
         if nix::unistd::getppid().as_raw() == 1 {
-            eprintln!("error: {error:#}");
+            // Without a site this is a server of somebody who has not asked for anything, and the console is theirs.
+            if root.has(node::SITE) {
+                eprintln!("error: {error:#}");
+            }
             pause(&interrupt);
         }
     }

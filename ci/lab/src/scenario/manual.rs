@@ -9,7 +9,7 @@ use cias_builder::iso9660::{Entry, Image};
 
 use super::Lab;
 use super::asserts::Node;
-use super::person::ByHand;
+use super::person::{ByHand, LET_IN};
 use super::road::{ADDRESS, BOOT, Road};
 use crate::guest::{self, Guest};
 use crate::site::FOUNDER;
@@ -43,6 +43,11 @@ pub fn manual_setup(lab: &Lab) -> Result<()> {
     }
     gets_the_package(&road, &servers[0])?;
     refuses_without_a_person(&road, &servers[0])?;
+    for guest in &guests {
+        let said = guest.console();
+        let since = said.rsplit(LET_IN).next().unwrap_or_default();
+        ensure!(!since.contains("cias"), "the console is the person's, and it said: {since}");
+    }
     // Whoever joins waits for a place, and the agent goes on once the Master gives one.
     for (number, code) in [0, 6].into_iter().enumerate() {
         sets_up(&mut guests[number], code)?;
@@ -79,8 +84,8 @@ fn is_the_persons(road: &Road, server: &ByHand) -> Result<()> {
     server.says(road, "ls /sys/class/net/vmbr0/brif", "eth0")?;
     server.says(
         road,
-        "ls /etc/cias /var/lib/cias; grep -c ' /data' /proc/mounts || true",
-        "/etc/cias:\n\n/var/lib/cias:\n0",
+        "ls /etc/cias; test ! -e /var/lib/cias/held && grep -c ' /data' /proc/mounts || true",
+        "0",
     )?;
     server.says(road, "readlink /usr/sbin/dlll_cias-setup.sh", "cias-firstboot")
 }

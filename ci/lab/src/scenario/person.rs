@@ -14,6 +14,9 @@ use crate::site::{PASSWORD, SYSTEM};
 /// What the vendor's starter of X says, behind which the person's pages are.
 pub const AT_X: &str = "LAB vendor xinit started with: -- -dpi 96";
 
+/// What the console shows once the lab's key is let in.
+pub const LET_IN: &str = "KEY-42";
+
 /// The system's disk, the second one of the bus.
 const DISK: &str = "/dev/vdb";
 
@@ -93,7 +96,7 @@ impl ByHand {
             "mkdir -p -m 700 .ssh && echo '{}' >>.ssh/authorized_keys && echo KEY-$((6 * 7))\n",
             public.trim()
         ))?;
-        guest.wait_for("KEY-42", BOOT)?;
+        guest.wait_for(LET_IN, BOOT)?;
         Ok(guest)
     }
 
