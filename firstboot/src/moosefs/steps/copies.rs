@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::super::decide::{Chunkserver, goal, trash_time};
 use super::super::dialect::Dialect;
 use super::super::{ask, metadata};
-use super::mount::{Mounted, POINT, await_server, mounted};
+use super::mount::{Mounted, POINT, await_server, is_dead, mounted};
 use super::{Node, Part, data_disks};
 use crate::cluster::wait::await_until;
 use crate::files;
@@ -87,7 +87,9 @@ fn deeds(node: &Node, dialect: &dyn Dialect, system: &System) -> Result<Vec<Deed
 }
 
 fn can_ask(node: &Node, system: &System) -> bool {
-    mounted(&system.root) == Mounted::MooseFs && node.net.answers(node.site.network.vip, ask::PORT)
+    mounted(&system.root) == Mounted::MooseFs
+        && !is_dead(node, system)
+        && node.net.answers(node.site.network.vip, ask::PORT)
 }
 
 impl Part for Copies {
@@ -116,16 +118,22 @@ impl Part for Copies {
                 ))
             })?;
         }
+        if is_dead(node, system) {
+            return Err(gone());
+        }
         for deed in deeds(node, dialect, system)? {
             // What was mounted a moment ago may be gone, and then this would be the system disk.
             if mounted(&system.root) != Mounted::MooseFs {
-                return Err(Class::TryLater
-                    .error(format!("MooseFS is no longer mounted at {POINT}: `cias run` mounts it again")));
+                return Err(gone());
             }
             apply_one(&deed, system).with_context(|| deed.sentence())?;
         }
         Ok(Vec::new())
     }
+}
+
+fn gone() -> anyhow::Error {
+    Class::TryLater.error(format!("MooseFS is no longer mounted at {POINT}: `cias run` mounts it again"))
 }
 
 fn apply_one(deed: &Deed, system: &System) -> Result<()> {

@@ -126,6 +126,33 @@ fn every_later_boot_starts_all_in_the_right_order() {
 }
 
 #[test]
+fn a_mount_whose_process_has_ended_is_taken_away_and_mounted_again() {
+    let world = world(&Old);
+    go(&world, true);
+    world.state.lock().unwrap().is_dead = true;
+    // What was made in the mounted file system is not below it.
+    let root = world.tree.root();
+    for name in root.names("/mnt/mfs") {
+        fs::remove_dir(root.path(&format!("/mnt/mfs/{name}"))).unwrap();
+    }
+    assert_eq!(go(&world, true)[..2], ["umount --no-canonicalize -l /mnt/mfs", MOUNT]);
+    assert_eq!(go(&world, true), [""; 0]);
+}
+
+#[test]
+fn a_metadata_server_does_not_run_without_the_role_address() {
+    let world = world(&New);
+    go(&world, true);
+    world.state.lock().unwrap().has_address = false;
+    let fake = fake(&world);
+    let error = run(&world, true, &fake).unwrap_err();
+    assert!(Class::of(&error) == Class::TryLater, "{error:#}");
+    assert_eq!(deeds(&world, &fake), ["mfsmaster stop", "mfscgiserv stop"]);
+    world.state.lock().unwrap().has_address = true;
+    assert_eq!(go(&world, true)[0], "mfsmaster start");
+}
+
+#[test]
 fn a_node_waits_for_its_master_and_for_a_base_and_raises_the_copies() {
     for dialect in ALL {
         let world = world(dialect);
