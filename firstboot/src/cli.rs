@@ -95,7 +95,7 @@ Examples:
     /// Follow the Master's addresses: they have come to this node
     ///
     /// keepalived runs it. If the role address is still here after half a second, what comes from the site's address outside leaves by
-    /// the gateway there from then on, and the metadata server of MooseFS goes on if `cias demote` ended it. Nothing else moves in this
+    /// the gateway there from then on, and the metadata server of `MooseFS` goes on if `cias demote` ended it. Nothing else moves in this
     /// version: only the founder is Master and gets the addresses. Needs root.
     #[command(after_long_help = "\
 Exit codes: 0 done, or the address is not here; 1 a command failed;
@@ -106,7 +106,7 @@ Examples:
     Promote,
     /// Follow the Master's addresses: they have left this node
     ///
-    /// keepalived runs it. Takes away what `cias promote` added, and ends the metadata server of MooseFS and its web view; while the role
+    /// keepalived runs it. Takes away what `cias promote` added, and ends the metadata server of `MooseFS` and its web view; while the role
     /// address is here it refuses. Needs root.
     #[command(after_long_help = "\
 Exit codes: 0 done, or nothing was there; 1 a command failed;

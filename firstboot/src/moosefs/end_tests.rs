@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::{Arc, Mutex};
 
+use super::super::dialect::ALL;
 use super::*;
 use crate::runner::Output;
 use crate::runner::fake::Fake;
@@ -102,7 +103,10 @@ fn the_boot_script_ends_it_after_the_guests_and_before_the_address_and_the_netwo
         line.unwrap_or_else(|| panic!("no {key}")).split_whitespace().collect()
     };
     assert_eq!(names("X-Stop-After"), ["pve-manager", "rgmanager", "qemu-server", "vz"]);
-    assert_eq!(names("Should-Stop"), ["keepalived", "pve-cluster"]);
+    // A disabled script still stops its daemon at the end, if its package lets it.
+    let scripts = ALL.iter().flat_map(|dialect| dialect.scripts()).copied();
+    let wanted: Vec<&str> = ["keepalived", "pve-cluster"].into_iter().chain(scripts).collect();
+    assert_eq!(names("Should-Stop"), wanted);
     assert_eq!(names("Required-Stop"), ["$remote_fs", "$network", "$syslog"]);
     assert_eq!(names("Default-Stop"), ["0", "1", "6"]);
     assert!(script.contains("    stop)\n") && script.contains("cias-firstboot end-services || true"));

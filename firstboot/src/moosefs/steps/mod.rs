@@ -147,7 +147,7 @@ fn whole(node: &Node, part: impl Part + 'static, is_first: bool) -> Box<dyn Step
 }
 
 /// The data disks that are mounted now, in the order of their names.
-fn data_disks(system: &System) -> Result<Vec<DataDisk>> {
+pub fn data_disks(system: &System) -> Result<Vec<DataDisk>> {
     let disks = Source::machine(system.runner).below(&system.root).disks()?;
     let named = disks.iter().flat_map(|disk| disk.mounts.iter().map(move |point| (point, disk.size)));
     let mut found: Vec<DataDisk> = named

@@ -184,6 +184,11 @@ fn no_empty_metadata_is_made_where_there_is_or_was_some() {
     for (what, class, part) in [
         ("/etc/pve/priv/cias/moosefs-founded = by another", Class::Refused, "one was made (by another)"),
         ("/var/lib/mfs/changelog_ml.0.mfs = 1", Class::Refused, "found changelog_ml.0.mfs in /var/lib/mfs"),
+        (
+            "/data/disk1/7F/chunk_000000000000007F_00000001.mfs = x",
+            Class::Refused,
+            "found chunks of an earlier file system on /data/disk1",
+        ),
         ("/var/lib/mfs/metadata.mfs = MFSM NEW", Class::Refused, "found metadata.mfs in /var/lib/mfs"),
         ("n2 metadata_ml.mfs.back", Class::Refused, "found metadata on n2"),
         ("n2", Class::TryLater, "n2 cannot be asked"),
