@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::super::conf::DataDisk;
 use super::super::decide::{Chunkserver, goal, trash_time};
 use super::super::dialect::Dialect;
 use super::super::{ask, metadata};
@@ -113,8 +114,9 @@ impl Part for Copies {
             let look = || is_known(node, &servers(node, dialect).ok()?).then_some(());
             await_until(system.runner, KNOWN, look)?.ok_or_else(|| {
                 Class::TryLater.error(format!(
-                    "the metadata server does not know the chunkserver of {} yet: /var/log/syslog tells why; it is tried again",
-                    node.place.address
+                    "the metadata server does not know the chunkserver of {} yet: /var/log/syslog tells why{}; it is tried again",
+                    node.place.address,
+                    marked(system)
                 ))
             })?;
         }
@@ -130,6 +132,20 @@ impl Part for Copies {
         }
         Ok(Vec::new())
     }
+}
+
+/// Disks that were part of a file system: 3.0 refuses them if it was another one.
+fn marked(system: &System) -> String {
+    let disks = data_disks(system).unwrap_or_default();
+    let has_mark = |disk: &DataDisk| system.root.has(&format!("{}/.metaid", disk.point));
+    let points: Vec<String> = disks.into_iter().filter(has_mark).map(|disk| disk.point).collect();
+    if points.is_empty() {
+        return String::new();
+    }
+    format!(
+        " (a disk of an earlier file system is refused for its .metaid, which is on {})",
+        points.join(", ")
+    )
 }
 
 fn gone() -> anyhow::Error {

@@ -20,6 +20,8 @@ pub(super) struct State {
     pub(super) has_address: bool,
     /// The process behind the mount has ended.
     pub(super) is_dead: bool,
+    /// The metadata server does not take its chunkserver.
+    pub(super) is_refused: bool,
     /// On another machine, for a node that is no founder.
     pub(super) has_remote: bool,
     pub(super) remote_base: bool,
@@ -168,7 +170,7 @@ impl Net for World {
         assert_eq!((dialect.version(), address), (self.dialect.version(), VIP));
         let state = self.state.lock().unwrap();
         let mut all = state.others.clone();
-        if state.running.contains("mfschunkserver") {
+        if state.running.contains("mfschunkserver") && !state.is_refused {
             all.push(Chunkserver { address: [10, 254, 0, 1].into(), is_connected: true });
         }
         Ok(all)

@@ -140,6 +140,20 @@ fn a_mount_whose_process_has_ended_is_taken_away_and_mounted_again() {
 }
 
 #[test]
+fn a_disk_that_may_be_another_file_systems_is_named_when_its_chunkserver_is_not_known() {
+    for (file, is_named) in [(".metaid", true), ("other", false)] {
+        let world = world(&New);
+        go(&world, true);
+        fs::write(world.tree.root().path(&format!("/data/disk1/{file}")), "x").unwrap();
+        // It runs, and is not let in.
+        world.state.lock().unwrap().is_refused = true;
+        let error = format!("{:#}", run(&world, true, &fake(&world)).unwrap_err());
+        assert!(error.contains("does not know the chunkserver of 10.254.0.1"), "{error}");
+        assert_eq!(error.contains("its .metaid, which is on /data/disk1)"), is_named, "{error}");
+    }
+}
+
+#[test]
 fn a_metadata_server_does_not_run_without_the_role_address() {
     let world = world(&New);
     go(&world, true);
