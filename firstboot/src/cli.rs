@@ -95,8 +95,8 @@ Examples:
     /// Follow the Master's addresses: they have come to this node
     ///
     /// keepalived runs it. If the role address is still here after half a second, what comes from the site's address outside leaves by
-    /// the gateway there from then on. Nothing else moves in this version: only the founder is Master and gets the addresses, and neither the
-    /// metadata server nor the gateway follows them. Needs root.
+    /// the gateway there from then on, and the metadata server of `MooseFS` goes on if `cias demote` ended it. Nothing else moves in this
+    /// version: only the founder is Master and gets the addresses. Needs root.
     #[command(after_long_help = "\
 Exit codes: 0 done, or the address is not here; 1 a command failed;
 3 /etc/cias/site.toml is missing or wrong; 4 a program is missing.
@@ -106,8 +106,8 @@ Examples:
     Promote,
     /// Follow the Master's addresses: they have left this node
     ///
-    /// keepalived runs it. Takes away what `cias promote` added; while the role address is here it refuses. Nothing else is stopped in this
-    /// version. Needs root.
+    /// keepalived runs it. Takes away what `cias promote` added, and ends the metadata server of `MooseFS` and its web view; while the role
+    /// address is here it refuses. Needs root.
     #[command(after_long_help = "\
 Exit codes: 0 done, or nothing was there; 1 a command failed;
 3 /etc/cias/site.toml is missing or wrong; 4 a program is missing; 5 the role
@@ -116,6 +116,9 @@ address is still here.
 Examples:
   cias demote")]
     Demote,
+    /// End what `MooseFS` runs here, the mount first; the boot script's word for it when the machine goes down
+    #[command(hide = true)]
+    EndServices,
     /// Say whether this node may have the Master's addresses; keepalived's health script
     #[command(hide = true)]
     CheckMaster(CheckMaster),

@@ -12,6 +12,7 @@ use crate::facts::report::Report;
 use crate::keepalived::health;
 use crate::keepalived::moved::{self, Moved};
 use crate::log::Log;
+use crate::moosefs;
 use crate::outcome::Class;
 use crate::runner::Host;
 use crate::simulate::{self, Request};
@@ -44,6 +45,7 @@ pub fn dispatch(cli: Cli) -> Result<()> {
         Command::Enrol(what) => enrol(&root, what),
         Command::Promote => moved::moved(&root, Moved::Here),
         Command::Demote => moved::moved(&root, Moved::Away),
+        Command::EndServices => moosefs::end::end(&root),
         Command::CheckMaster(given) if given.look => health::look(&root),
         Command::CheckMaster(_) => health::check(&root),
         Command::Setup(given) => setup::setup(&setup::Request {

@@ -1,4 +1,4 @@
-//! A founder that has stopped for another one gives up what both have: keepalived, the service of the enrolment, and the founder's address. Who
+//! A founder that has stopped for another one gives up what both have: keepalived, the service of the enrolment, the founder's address, and the metadata server. Who
 //! asks for that address is to reach the one that goes on.
 
 use anyhow::Result;
@@ -8,6 +8,7 @@ use super::port::{self, Own};
 use crate::enrol::service;
 use crate::journal::{self, Role};
 use crate::keepalived;
+use crate::moosefs;
 use crate::runner::Call;
 use crate::system::System;
 
@@ -17,10 +18,15 @@ pub fn withdraw(system: &System) -> Ended {
 }
 
 fn withdraw_from(system: &System, owned: &[Own]) -> Ended {
-    let failed: Vec<String> = [keepalived::step::end(system), service::end(system), release(system, owned)]
-        .into_iter()
-        .filter_map(|result| result.err().map(|error| format!("{error:#}")))
-        .collect();
+    // The metadata server last: who goes on is found sooner, and this one may write for a while.
+    let results = [
+        keepalived::step::end(system),
+        service::end(system),
+        release(system, owned),
+        moosefs::end::end_master(system),
+    ];
+    let failed: Vec<String> =
+        results.into_iter().filter_map(|result| result.err().map(|error| format!("{error:#}"))).collect();
     if failed.is_empty() { Ended::Withdrawn } else { Ended::Failed(failed.join("; ")) }
 }
 
@@ -61,6 +67,26 @@ mod tests {
             assert_eq!(withdraw_from(&system, &owned), Ended::Withdrawn);
             assert_eq!(fake.lines(), wanted);
         }
+    }
+
+    #[test]
+    fn no_metadata_server_goes_on() {
+        let tree = Tree::from_text("/usr/sbin/mfsmaster = x\n/usr/sbin/mfscgiserv = x\n");
+        let runs = std::sync::atomic::AtomicBool::new(true);
+        let answer = move |line: &str| {
+            use std::sync::atomic::Ordering::Relaxed;
+            runs.fetch_and(line != "mfsmaster stop", Relaxed);
+            let said = if runs.load(Relaxed) { "mfsmaster pid: 7" } else { "mfsmaster is not running" };
+            crate::runner::Output { code: 0, stdout: said.into(), stderr: String::new() }
+        };
+        let (fake, log) = (Fake::default().answers("mfsmaster", answer), Log::silent());
+        let system = System { root: tree.root(), runner: &fake, log: &log };
+        assert_eq!(withdraw_from(&system, &[]), Ended::Withdrawn);
+        let lines = fake.lines();
+        assert!(
+            lines.contains(&"mfsmaster stop".into()) && lines.contains(&"mfscgiserv stop".into()),
+            "{lines:?}"
+        );
     }
 
     #[test]

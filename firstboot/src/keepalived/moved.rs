@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use super::route::{self, Way};
 use crate::files;
 use crate::log::Log;
+use crate::moosefs;
 use crate::node;
 use crate::outcome::Class;
 use crate::runner::Host;
@@ -73,12 +74,14 @@ fn follow(system: &System, site: &Site, how: Moved, is_here: impl Fn() -> Result
                 system.log.say(&format!("promote: {vip} is not on this node now, so that nothing is done"));
                 return Ok(());
             }
-            let Some(way) = Way::of(&site.network) else {
-                system.log.say(&format!("promote: {vip} is here; the site has no address outside"));
-                return Ok(());
-            };
-            way.add(system.runner)?;
-            system.log.say(&format!("promote: {vip} is here; {}", way.sentence()));
+            match Way::of(&site.network) {
+                None => system.log.say(&format!("promote: {vip} is here; the site has no address outside")),
+                Some(way) => {
+                    way.add(system.runner)?;
+                    system.log.say(&format!("promote: {vip} is here; {}", way.sentence()));
+                }
+            }
+            moosefs::resume::resume(system, is_here)?;
         }
         Moved::Away => {
             if is_here()? {
@@ -89,6 +92,8 @@ fn follow(system: &System, site: &Site, how: Moved, is_here: impl Fn() -> Result
                     "this node has {vip}, so that its way out stays: `service keepalived stop` gives the addresses to another node first"
                 )));
             }
+            // Before the rest, which may fail: two metadata servers would be two histories.
+            moosefs::end::end_master(system)?;
             let was_there = route::remove(system.runner)?;
             let done = if was_there { "its way out is taken away" } else { "there is nothing to take away" };
             system.log.say(&format!("demote: {vip} is not here; {done}"));
@@ -149,6 +154,52 @@ mod tests {
         let (result, lines, _) = run(WAN, Moved::Away, &[true, true]);
         assert_eq!(Class::of(&result.unwrap_err()), Class::Refused);
         assert_eq!(lines, [""; 0]);
+    }
+
+    #[test]
+    fn the_metadata_server_ends_when_the_address_goes_and_goes_on_when_it_is_back() {
+        for (role, more, resumes) in
+            [("founder", "", true), ("node", "", false), ("founder", "# other's", false)]
+        {
+            let journal = format!(r#"{{"schema": 1, "role": "{role}", "place": null, "stages": []}}"#);
+            let tree = Tree::from_text(&format!(
+                "/usr/sbin/mfsmaster = x\n/usr/sbin/mfscgiserv = x\n/var/lib/cias/journal.json = {journal}\n\
+                 /etc/mfs/mfsmaster.cfg = {more}# Written by cias for tests\n/var/lib/mfs/\n/var/lib/dpkg/\n"
+            ));
+            let root = tree.root();
+            let status = moosefs::detect::tests::status(&moosefs::dialect::Old, "1.6.27-5");
+            std::fs::write(root.path("/var/lib/dpkg/status"), status).unwrap();
+            let bytes = [b"MFSM 1.5\0\0\0\x01", &9_u64.to_be_bytes()[..], &[0; 75]].concat();
+            let runs = std::sync::Mutex::new(true);
+            let answer = move |line: &str| {
+                let mut runs = runs.lock().unwrap();
+                match line {
+                    "mfsmaster stop" => {
+                        *runs = false;
+                        std::fs::write(root.path("/var/lib/mfs/metadata.mfs"), &bytes).unwrap();
+                    }
+                    "mfsmaster start" => *runs = true,
+                    _ => {}
+                }
+                let said = if *runs { "mfsmaster pid: 7" } else { "mfsmaster is not running" };
+                crate::runner::Output { code: 0, stdout: said.into(), stderr: String::new() }
+            };
+            // The web view listens nowhere here, which is told after the metadata server runs.
+            let (fake, log) = (Fake::default().answers("mfsmaster", answer), Log::silent());
+            let system = System { root: tree.root(), runner: &fake, log: &log };
+            let site = from_text(&example()).unwrap();
+            follow(&system, &site, Moved::Away, || Ok(false)).unwrap();
+            let stops = |line: &&String| line.ends_with(" stop");
+            assert_eq!(fake.lines().iter().filter(stops).count(), 2, "{:?}", fake.lines());
+            // Gone again before its turn.
+            let looks = RefCell::new([true, false].into_iter());
+            follow(&system, &site, Moved::Here, || Ok(looks.borrow_mut().next().unwrap())).unwrap();
+            assert!(!fake.lines().contains(&"mfsmaster start".into()));
+            let result = follow(&system, &site, Moved::Here, || Ok(true));
+            let said = result.map_or_else(|error| error.to_string(), |()| String::new());
+            assert_eq!(said.contains("mfscgiserv does not listen"), resumes, "{said}");
+            assert_eq!(fake.lines().contains(&"mfsmaster start".into()), resumes, "{role} {more}");
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The three daemons. Each is told by a word of its own program, not by its package's boot script: these start too early, or nothing at all.
 
+use std::fs::File;
 use std::time::Duration;
 
 use anyhow::Result;
+use nix::fcntl::Flock;
 
 use crate::agent::published;
 use crate::cluster::wait::await_until;
@@ -16,6 +18,15 @@ const LIMIT: Duration = Duration::from_mins(10);
 
 /// How long it may take to be seen after that.
 const SEEN: Duration = Duration::from_secs(10);
+
+/// Whoever starts or ends the metadata server holds the lock on this file: what decides is looked at under it.
+const TURN: &str = "/run/cias/mfsmaster.lock";
+
+/// Waits for the turn to start or to end the metadata server.
+pub fn master_turn(root: &Sysroot) -> Result<Flock<File>> {
+    files::make_folder(&root.path(published::FOLDER), 0o755)?;
+    files::lock_in_turn(&root.path(TURN))
+}
 
 /// A daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +47,11 @@ impl Daemon {
             Self::Metalogger => "mfsmetalogger",
             Self::Chunkserver => "mfschunkserver",
         }
+    }
+
+    /// Is its program installed?
+    pub fn is_installed(self, root: &Sysroot) -> bool {
+        root.has(&format!("/usr/sbin/{}", self.name()))
     }
 
     fn call(self, word: &str) -> Call {

@@ -14,6 +14,8 @@ pub struct Known {
     pub running: Option<u64>,
     /// All names on this node that say that there is metadata.
     pub here: Vec<String>,
+    /// Data disks of this node that chunks lie on.
+    pub chunks: Vec<String>,
     /// Nodes that have metadata, as a metalogger fetches it.
     pub elsewhere: Vec<String>,
     /// Nodes that could not be asked.
@@ -50,7 +52,7 @@ pub fn origin(known: &Known) -> anyhow::Result<Origin> {
     }
     let refuse = |why: String| {
         Err(Class::Refused.error(format!(
-            "no metadata to start mfsmaster from: {why}; a new file system would have the chunkservers delete all that is stored: restore the freshest metadata as /var/lib/mfs/metadata.mfs, then `cias run` goes on"
+            "no metadata to start mfsmaster from: {why}; a new file system would have the chunkservers delete all that is stored: restore the freshest metadata as /var/lib/mfs/metadata.mfs, then `cias run` goes on (or format the disks, if nothing on them is wanted)"
         )))
     };
     if !known.elsewhere.is_empty() {
@@ -58,6 +60,10 @@ pub fn origin(known: &Known) -> anyhow::Result<Origin> {
     }
     if !is_first && !known.here.is_empty() {
         return refuse(format!("found {} in {}", known.here.join(", "), super::DATA));
+    }
+    // No chunk is written before the first metadata is.
+    if !is_mine && !known.chunks.is_empty() {
+        return refuse(format!("found chunks of an earlier file system on {}", known.chunks.join(", ")));
     }
     if let Some(record) = known.record.as_ref().filter(|_| !is_mine) {
         return refuse(format!(
@@ -129,6 +135,12 @@ mod tests {
                 Known { here: names("changelog.0.mfs"), ..none() },
                 Err((Class::Refused, "found changelog.0.mfs in")),
             ),
+            (
+                Known { chunks: names("/data/disk1"), ..none() },
+                Err((Class::Refused, "found chunks of an earlier file system on /data/disk1")),
+            ),
+            (Known { chunks: names("/data/disk1"), ended: Some(9), ..none() }, Ok(Origin::Ended)),
+            (Known { chunks: names("/data/disk1"), ..mine() }, Ok(Origin::Empty)),
             (Known { elsewhere: names("n2"), ..none() }, Err((Class::Refused, "metadata on n2"))),
             (Known { elsewhere: names("n2"), ..mine() }, Err((Class::Refused, "metadata on n2"))),
             (Known { record: word("a"), ..none() }, Err((Class::Refused, "one was made (a)"))),

@@ -71,7 +71,7 @@ fn package(paragraph: &str) -> Option<(&str, &str)> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// dpkg's status where the packages of a dialect are installed.

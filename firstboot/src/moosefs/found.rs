@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Result;
 
 use super::decide::Known;
+use super::steps::data_disks;
 use super::{DATA, metadata};
 use crate::cluster::members::{self, Members};
 use crate::cluster::{self};
@@ -48,7 +49,7 @@ pub fn look(system: &System, me: &Place) -> Result<Known> {
         ));
     }
     let (record, begun) = (root.attribute(&record()), root.attribute(BEGUN));
-    let mut known = Known { record, begun, ..known };
+    let mut known = Known { record, begun, chunks: chunks(system)?, ..known };
     for (name, node) in Members::read(root)?.unwrap_or_default().nodes {
         if name == me.name {
             continue;
@@ -60,6 +61,21 @@ pub fn look(system: &System, me: &Place) -> Result<Known> {
         }
     }
     Ok(known)
+}
+
+/// Data disks that chunks lie on: one that was formatted by us for this site is kept, also when the system disk was installed anew.
+fn chunks(system: &System) -> Result<Vec<String>> {
+    let root = &system.root;
+    let holds = |point: &String| {
+        root.names(point)
+            .iter()
+            // The chunkserver makes 256 folders, 00 to FF, before it has any chunk.
+            .filter(|folder| folder.len() == 2)
+            .any(|folder| {
+                root.names(&format!("{point}/{folder}")).iter().any(|name| name.starts_with("chunk_"))
+            })
+    };
+    Ok(data_disks(system)?.into_iter().map(|disk| disk.point).filter(holds).collect())
 }
 
 /// Has the node at `address` metadata? Nothing if it does not tell.

@@ -9,12 +9,15 @@ pub mod daemon;
 pub mod decide;
 pub mod detect;
 pub mod dialect;
+pub mod end;
 pub mod found;
 pub mod keys;
 pub mod metadata;
 pub mod parse;
 pub mod restore;
+pub mod resume;
 pub mod steps;
+pub mod web;
 
 /// The one name of the metadata server, everywhere. It leads to the role address, by `/etc/hosts` alone.
 pub const MASTER: &str = "cias-pve-master";

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::super::daemon::Daemon;
+use super::super::daemon::{Daemon, master_turn};
 use super::super::dialect::Dialect;
 use super::super::metadata::{self, is_a_base, version_of};
 use super::super::{DATA, MASTER, found};
@@ -42,6 +42,11 @@ impl Part for FirstChanges {
 
     fn apply(&self, _: &Node, _: &dyn Dialect, system: &System) -> Result<Vec<String>> {
         if !has_changes(system)? {
+            let _turn = master_turn(&system.root)?;
+            // Ended meanwhile, because the role address has gone: who starts it is the step that looks for that.
+            if !Daemon::Master.runs(system.runner)? {
+                return Err(Class::TryLater.error("mfsmaster has ended before its restart, wanted it to run: `cias run` starts it again where the Master's address is"));
+            }
             Daemon::Master.has_it(system, "stop", false)?;
             let version = version_of(&system.root, metadata::ENDED)?;
             if !is_a_base(version) {

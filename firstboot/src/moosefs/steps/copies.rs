@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::super::conf::DataDisk;
 use super::super::decide::{Chunkserver, goal, trash_time};
 use super::super::dialect::Dialect;
 use super::super::{ask, metadata};
-use super::mount::{Mounted, POINT, await_server, mounted};
+use super::mount::{Mounted, POINT, await_server, is_dead, mounted};
 use super::{Node, Part, data_disks};
 use crate::cluster::wait::await_until;
 use crate::files;
@@ -87,7 +88,9 @@ fn deeds(node: &Node, dialect: &dyn Dialect, system: &System) -> Result<Vec<Deed
 }
 
 fn can_ask(node: &Node, system: &System) -> bool {
-    mounted(&system.root) == Mounted::MooseFs && node.net.answers(node.site.network.vip, ask::PORT)
+    mounted(&system.root) == Mounted::MooseFs
+        && !is_dead(node, system)
+        && node.net.answers(node.site.network.vip, ask::PORT)
 }
 
 impl Part for Copies {
@@ -111,21 +114,42 @@ impl Part for Copies {
             let look = || is_known(node, &servers(node, dialect).ok()?).then_some(());
             await_until(system.runner, KNOWN, look)?.ok_or_else(|| {
                 Class::TryLater.error(format!(
-                    "the metadata server does not know the chunkserver of {} yet: /var/log/syslog tells why; it is tried again",
-                    node.place.address
+                    "the metadata server does not know the chunkserver of {} yet: /var/log/syslog tells why{}; it is tried again",
+                    node.place.address,
+                    marked(system)
                 ))
             })?;
+        }
+        if is_dead(node, system) {
+            return Err(gone());
         }
         for deed in deeds(node, dialect, system)? {
             // What was mounted a moment ago may be gone, and then this would be the system disk.
             if mounted(&system.root) != Mounted::MooseFs {
-                return Err(Class::TryLater
-                    .error(format!("MooseFS is no longer mounted at {POINT}: `cias run` mounts it again")));
+                return Err(gone());
             }
             apply_one(&deed, system).with_context(|| deed.sentence())?;
         }
         Ok(Vec::new())
     }
+}
+
+/// Disks that were part of a file system: 3.0 refuses them if it was another one.
+fn marked(system: &System) -> String {
+    let disks = data_disks(system).unwrap_or_default();
+    let has_mark = |disk: &DataDisk| system.root.has(&format!("{}/.metaid", disk.point));
+    let points: Vec<String> = disks.into_iter().filter(has_mark).map(|disk| disk.point).collect();
+    if points.is_empty() {
+        return String::new();
+    }
+    format!(
+        " (a disk of an earlier file system is refused for its .metaid, which is on {})",
+        points.join(", ")
+    )
+}
+
+fn gone() -> anyhow::Error {
+    Class::TryLater.error(format!("MooseFS is no longer mounted at {POINT}: `cias run` mounts it again"))
 }
 
 fn apply_one(deed: &Deed, system: &System) -> Result<()> {

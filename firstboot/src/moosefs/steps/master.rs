@@ -1,51 +1,64 @@
 //! The step *run the metadata server*, on the founder: on the node that has the role address, and from metadata that is its own.
 
-use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 
-use super::super::daemon::Daemon;
+use super::super::daemon::{Daemon, master_turn};
 use super::super::decide::{Origin, origin};
 use super::super::dialect::Dialect;
-use super::super::{DATA, USER, found, metadata, restore};
+use super::super::{DATA, end, found, metadata, restore, web};
 use super::{Node, Part, account, is_owned, require_master};
 use crate::cluster::wait::await_until;
 use crate::files;
 use crate::outcome::Class;
-use crate::runner::Call;
 use crate::step::Finding;
 use crate::system::System;
 
 /// How long keepalived may take to bring the role address: its health script must pass twice, and then it listens for other Masters.
 const ADDRESS: Duration = Duration::from_secs(30);
 
-/// Where the web view listens.
-const WEB: u16 = 9425;
-
-/// How long it may take to.
-const WEB_START: Duration = Duration::from_secs(15);
-
 pub(super) struct Master;
 
 fn serves_web(node: &Node) -> bool {
-    node.net.answers(Ipv4Addr::LOCALHOST, WEB)
+    node.net.answers(web::HOST, web::PORT)
 }
 
 /// Waits until this node has the role address, by which all others find the metadata server.
 fn await_address(node: &Node, system: &System) -> Result<()> {
     let vip = node.site.network.vip;
     let look = || node.net.has(vip).is_ok_and(|here| here).then_some(());
-    await_until(system.runner, ADDRESS, look)?.ok_or_else(|| {
-        Class::TryLater.error(format!(
-            "the Master's address {vip} is not on this node, so that no metadata server is started here: `cias check-master` and `service keepalived status` tell why"
-        ))
-    })
+    match await_until(system.runner, ADDRESS, look)? {
+        Some(()) => Ok(()),
+        None => require_address(node),
+    }
+}
+
+fn require_address(node: &Node) -> Result<()> {
+    let vip = node.site.network.vip;
+    if node.net.has(vip)? {
+        return Ok(());
+    }
+    Err(Class::TryLater.error(format!(
+        "the Master's address {vip} is not on this node, so that no metadata server runs here: `cias check-master` and `service keepalived status` tell why"
+    )))
+}
+
+/// Ends one that runs without the address: it is not the Master's.
+fn require_or_end(node: &Node, system: &System) -> Result<()> {
+    let result = await_address(node, system);
+    if result.is_err() && Daemon::Master.runs(system.runner)? {
+        end::end_master(system)?;
+    }
+    result
 }
 
 fn start(node: &Node, dialect: &dyn Dialect, system: &System) -> Result<()> {
     require_master(&system.root, node.site.network.vip)?;
     await_address(node, system)?;
+    let _turn = master_turn(&system.root)?;
+    // It may have gone while this waited, and then whoever ends the metadata server has been here.
+    require_address(node)?;
     match origin(&found::look(system, &node.place)?)? {
         Origin::Ended => {}
         Origin::Running => restore::restore(system, dialect, account(&system.root)?)?,
@@ -88,27 +101,6 @@ fn set_aside(system: &System) -> Result<()> {
     Ok(())
 }
 
-fn start_web(node: &Node, dialect: &dyn Dialect, system: &System) -> Result<()> {
-    let call = Call::new("start-stop-daemon")
-        .args([
-            "--start",
-            "--oknodo",
-            "--chuid",
-            &format!("{USER}:{USER}"),
-            "--exec",
-            "/usr/sbin/mfscgiserv",
-            "--",
-        ])
-        .args(["-P", &WEB.to_string(), "-R", dialect.pages(), "start"]);
-    let said = system.runner.outcome(&call)?.failure();
-    await_until(system.runner, WEB_START, || serves_web(node).then_some(()))?.ok_or_else(|| {
-        let said = if said.is_empty() { "no error" } else { &said };
-        Class::Failed.error(format!(
-            "mfscgiserv does not listen on port {WEB} (it said: {said}), wanted the web view there"
-        ))
-    })
-}
-
 impl Part for Master {
     fn name(&self) -> &'static str {
         "run the metadata server"
@@ -116,18 +108,23 @@ impl Part for Master {
 
     fn check(&self, node: &Node, _: &dyn Dialect, system: &System) -> Result<Finding> {
         let server = Daemon::Master.missing(system)?.map(|word| Daemon::Master.sentence(word));
-        let web = (!serves_web(node)).then(|| format!("start mfscgiserv, the web view on port {WEB}"));
-        Ok(Finding { todo: server.into_iter().chain(web).collect(), warnings: Vec::new() })
+        let web =
+            (!serves_web(node)).then(|| format!("start mfscgiserv, the web view on port {}", web::PORT));
+        let vip = node.site.network.vip;
+        let address =
+            (!node.net.has(vip)?).then(|| format!("wait until this node has the Master's address {vip}"));
+        Ok(Finding { todo: address.into_iter().chain(server).chain(web).collect(), warnings: Vec::new() })
     }
 
     fn apply(&self, node: &Node, dialect: &dyn Dialect, system: &System) -> Result<Vec<String>> {
+        require_or_end(node, system)?;
         match Daemon::Master.missing(system)? {
             Some("start") => start(node, dialect, system)?,
             Some(word) => Daemon::Master.has_it(system, word, true)?,
             None => {}
         }
         if !serves_web(node) {
-            start_web(node, dialect, system)?;
+            web::start(system, dialect, || serves_web(node))?;
         }
         Ok(Vec::new())
     }

@@ -14,11 +14,15 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use mount::{Mounted, POINT, mounted};
+
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
+use nix::errno::Errno;
 
 use super::ask;
 use super::conf::DataDisk;
@@ -34,13 +38,16 @@ use crate::site::{Place, Site};
 use crate::step::{Finding, Step};
 use crate::system::{Sysroot, System};
 
-/// What is seen of the network.
+/// What is seen of the network, and of what hangs on it.
 trait Net: Send + Sync {
     /// Has this node the address now?
     fn has(&self, address: Ipv4Addr) -> Result<bool>;
 
     /// Does something listen there?
     fn answers(&self, address: Ipv4Addr, port: u16) -> bool;
+
+    /// Has what is mounted at `path` nobody who answers for it?
+    fn is_dead(&self, path: &Path) -> bool;
 
     /// All chunkservers that the metadata server at `address` knows.
     fn chunkservers(&self, dialect: &dyn Dialect, address: Ipv4Addr) -> Result<Vec<Chunkserver>>;
@@ -56,6 +63,11 @@ impl Net for Own {
 
     fn answers(&self, address: Ipv4Addr, port: u16) -> bool {
         ask::answers(address, port)
+    }
+
+    fn is_dead(&self, path: &Path) -> bool {
+        let found = std::fs::metadata(path).map_err(|error| error.raw_os_error());
+        matches!(found, Err(Some(code)) if code == Errno::ENOTCONN as i32)
     }
 
     fn chunkservers(&self, dialect: &dyn Dialect, address: Ipv4Addr) -> Result<Vec<Chunkserver>> {
@@ -135,7 +147,7 @@ fn whole(node: &Node, part: impl Part + 'static, is_first: bool) -> Box<dyn Step
 }
 
 /// The data disks that are mounted now, in the order of their names.
-fn data_disks(system: &System) -> Result<Vec<DataDisk>> {
+pub fn data_disks(system: &System) -> Result<Vec<DataDisk>> {
     let disks = Source::machine(system.runner).below(&system.root).disks()?;
     let named = disks.iter().flat_map(|disk| disk.mounts.iter().map(move |point| (point, disk.size)));
     let mut found: Vec<DataDisk> = named

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::super::dialect::Dialect;
-use super::super::{MASTER, ask};
+use super::super::{MASTER, ask, end};
 use super::{Node, Part, require_master};
 use crate::cluster::wait::await_until;
 use crate::files;
@@ -15,7 +15,7 @@ use crate::step::Finding;
 use crate::system::{Sysroot, System};
 
 /// Where it is mounted.
-pub(super) const POINT: &str = "/mnt/mfs";
+pub const POINT: &str = "/mnt/mfs";
 
 /// How long the metadata server may take to answer, on a node that has just found its Master.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -27,15 +27,17 @@ pub(super) struct Mount;
 
 /// What is mounted at [`POINT`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Mounted {
+pub enum Mounted {
+    /// Nothing.
     Nothing,
+    /// What should be.
     MooseFs,
     /// Something else, of this type.
     Other(String),
 }
 
 /// What the kernel says is mounted there: the last one hides those before.
-pub(super) fn mounted(root: &Sysroot) -> Mounted {
+pub fn mounted(root: &Sysroot) -> Mounted {
     let mounts = root.attribute("/proc/mounts").unwrap_or_default();
     let entry = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
@@ -47,6 +49,11 @@ pub(super) fn mounted(root: &Sysroot) -> Mounted {
         })
     };
     mounts.lines().filter_map(entry).next_back().unwrap_or(Mounted::Nothing)
+}
+
+/// Has what is mounted there lost its mfsmount? Asked only where a metadata server answers: one that lives would wait for it.
+pub(super) fn is_dead(node: &Node, system: &System) -> bool {
+    node.net.answers(node.site.network.vip, ask::PORT) && node.net.is_dead(&system.root.path(POINT))
 }
 
 /// Can nothing be made in the folder?
@@ -120,8 +127,13 @@ impl Part for Mount {
         "mount MooseFS at /mnt/mfs"
     }
 
-    fn check(&self, _: &Node, _: &dyn Dialect, system: &System) -> Result<Finding> {
+    fn check(&self, node: &Node, _: &dyn Dialect, system: &System) -> Result<Finding> {
         match mounted(&system.root) {
+            Mounted::MooseFs if is_dead(node, system) => {
+                return Ok(Finding::todo(format!(
+                    "unmount {POINT}, whose mfsmount has ended, and mount MooseFS there again"
+                )));
+            }
             Mounted::MooseFs => return Ok(Finding::done()),
             Mounted::Other(kind) => return Err(refuse_other(&kind)),
             Mounted::Nothing => {}
@@ -137,6 +149,9 @@ impl Part for Mount {
     }
 
     fn apply(&self, node: &Node, _: &dyn Dialect, system: &System) -> Result<Vec<String>> {
+        if mounted(&system.root) == Mounted::MooseFs {
+            end::detach(system)?;
+        }
         make_point(system)?;
         require_master(&system.root, node.site.network.vip)?;
         await_server(node, system)?;

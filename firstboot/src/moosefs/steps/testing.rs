@@ -18,6 +18,10 @@ pub(super) struct State {
     pub(super) running: BTreeSet<&'static str>,
     pub(super) is_immutable: bool,
     pub(super) has_address: bool,
+    /// The process behind the mount has ended.
+    pub(super) is_dead: bool,
+    /// The metadata server does not take its chunkserver.
+    pub(super) is_refused: bool,
     /// On another machine, for a node that is no founder.
     pub(super) has_remote: bool,
     pub(super) remote_base: bool,
@@ -128,6 +132,14 @@ impl World {
             ("mfssettrashtime", _) => {
                 (state.trash, state.changes) = (words[2].parse().unwrap(), state.changes + 1);
             }
+            ("umount", _) => {
+                state.is_dead = false;
+                let mounts = self.tree.root().text("/proc/mounts").unwrap();
+                let left: String =
+                    mounts.split_inclusive('\n').filter(|line| !line.contains(" fuse.mfs ")).collect();
+                fs::write(self.tree.root().path("/proc/mounts"), left).unwrap();
+            }
+            ("mfscgiserv", _) => state.web = false,
             ("start-stop-daemon", _) => state.web = true,
             _ => {}
         }
@@ -149,11 +161,16 @@ impl Net for World {
         }
     }
 
+    fn is_dead(&self, path: &Path) -> bool {
+        assert_eq!(path, self.tree.root().path(POINT));
+        self.state.lock().unwrap().is_dead
+    }
+
     fn chunkservers(&self, dialect: &dyn Dialect, address: Ipv4Addr) -> Result<Vec<Chunkserver>> {
         assert_eq!((dialect.version(), address), (self.dialect.version(), VIP));
         let state = self.state.lock().unwrap();
         let mut all = state.others.clone();
-        if state.running.contains("mfschunkserver") {
+        if state.running.contains("mfschunkserver") && !state.is_refused {
             all.push(Chunkserver { address: [10, 254, 0, 1].into(), is_connected: true });
         }
         Ok(all)
@@ -171,7 +188,7 @@ pub(super) fn world(dialect: &'static dyn Dialect) -> Arc<World> {
          /proc/swaps = Filename\n\
          /sys/block/vdb/device -> ../../devices/pci0000:00/0000:00:05.0/virtio2\n/sys/devices/pci0000:00/0000:00:05.0/virtio2/\n\
          /sys/block/vdb/dev = 253:16\n/sys/block/vdb/size = 209715200\n/dev/\n/data/disk1/\n/var/lib/cias/\n\
-         /var/lib/mfs/metadata.mfs.empty = MFSM NEW\n\
+         /var/lib/mfs/metadata.mfs.empty = MFSM NEW\n/usr/sbin/mfsmaster = x\n/usr/sbin/mfscgiserv = x\n\
          /etc/init.d/{script} = x\n/etc/rc2.d/S20{script} -> ../init.d/{script}\n\
          /etc/pve/local -> nodes/me\n\
          /etc/pve/.members = {{\"nodename\": \"pve-rack-a-0-1\", \"nodelist\": {{\"pve-rack-a-0-1\": {{\"online\": 1}}}}}}\n",

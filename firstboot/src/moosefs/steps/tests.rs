@@ -126,6 +126,47 @@ fn every_later_boot_starts_all_in_the_right_order() {
 }
 
 #[test]
+fn a_mount_whose_process_has_ended_is_taken_away_and_mounted_again() {
+    let world = world(&Old);
+    go(&world, true);
+    world.state.lock().unwrap().is_dead = true;
+    // What was made in the mounted file system is not below it.
+    let root = world.tree.root();
+    for name in root.names("/mnt/mfs") {
+        fs::remove_dir(root.path(&format!("/mnt/mfs/{name}"))).unwrap();
+    }
+    assert_eq!(go(&world, true)[..2], ["umount --no-canonicalize -l /mnt/mfs", MOUNT]);
+    assert_eq!(go(&world, true), [""; 0]);
+}
+
+#[test]
+fn a_disk_that_may_be_another_file_systems_is_named_when_its_chunkserver_is_not_known() {
+    for (file, is_named) in [(".metaid", true), ("other", false)] {
+        let world = world(&New);
+        go(&world, true);
+        fs::write(world.tree.root().path(&format!("/data/disk1/{file}")), "x").unwrap();
+        // It runs, and is not let in.
+        world.state.lock().unwrap().is_refused = true;
+        let error = format!("{:#}", run(&world, true, &fake(&world)).unwrap_err());
+        assert!(error.contains("does not know the chunkserver of 10.254.0.1"), "{error}");
+        assert_eq!(error.contains("its .metaid, which is on /data/disk1)"), is_named, "{error}");
+    }
+}
+
+#[test]
+fn a_metadata_server_does_not_run_without_the_role_address() {
+    let world = world(&New);
+    go(&world, true);
+    world.state.lock().unwrap().has_address = false;
+    let fake = fake(&world);
+    let error = run(&world, true, &fake).unwrap_err();
+    assert!(Class::of(&error) == Class::TryLater, "{error:#}");
+    assert_eq!(deeds(&world, &fake), ["mfsmaster stop", "mfscgiserv stop"]);
+    world.state.lock().unwrap().has_address = true;
+    assert_eq!(go(&world, true)[0], "mfsmaster start");
+}
+
+#[test]
 fn a_node_waits_for_its_master_and_for_a_base_and_raises_the_copies() {
     for dialect in ALL {
         let world = world(dialect);
@@ -157,6 +198,11 @@ fn no_empty_metadata_is_made_where_there_is_or_was_some() {
     for (what, class, part) in [
         ("/etc/pve/priv/cias/moosefs-founded = by another", Class::Refused, "one was made (by another)"),
         ("/var/lib/mfs/changelog_ml.0.mfs = 1", Class::Refused, "found changelog_ml.0.mfs in /var/lib/mfs"),
+        (
+            "/data/disk1/7F/chunk_000000000000007F_00000001.mfs = x",
+            Class::Refused,
+            "found chunks of an earlier file system on /data/disk1",
+        ),
         ("/var/lib/mfs/metadata.mfs = MFSM NEW", Class::Refused, "found metadata.mfs in /var/lib/mfs"),
         ("n2 metadata_ml.mfs.back", Class::Refused, "found metadata on n2"),
         ("n2", Class::TryLater, "n2 cannot be asked"),
