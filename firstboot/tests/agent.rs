@@ -43,10 +43,15 @@ fn of_three_the_one_with_the_highest_priority_founds_and_is_settled() {
     );
     for other in [&servers[0], &servers[2]] {
         let found = other.waits_for("the leader", |published| published["leader"]["id"] == founder["id"]);
-        assert_eq!((&found["phase"], &found["role"]), (&"candidate".into(), &"waiting".into()));
         assert_eq!(found["leader"]["priority"], 60);
-        assert!(!other.node.path("var/lib/cias/agent.json").exists());
-        assert!(!other.node.path("var/lib/cias/journal.json").exists(), "nothing was decided here");
+        // It may have been given a place meanwhile, and founds nothing.
+        assert!(found["role"] == "waiting" || found["role"] == "node", "{found}");
+        let decided = |file: &str| {
+            let text = std::fs::read_to_string(other.node.path(file)).unwrap_or_default();
+            serde_json::from_str::<Value>(&text).unwrap_or_default()
+        };
+        assert_ne!(decided("var/lib/cias/agent.json")["elected"], true);
+        assert_ne!(decided("var/lib/cias/journal.json")["role"], "founder");
     }
     let node = &servers[1].node;
     let memory: Value = serde_json::from_str(&node.read("var/lib/cias/agent.json")).unwrap();
