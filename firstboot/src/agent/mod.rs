@@ -75,18 +75,19 @@ pub fn run(request: &Request) -> Result<()> {
     }
     let log = Arc::new(Log::to_file(&path)?);
     let interrupt = Interrupt::install()?;
-    let result = prepare(request, &log).and_then(|mut agent| agent.work(&interrupt));
-    if let Err(error) = &result {
-        log.note(&format!("error: {error:#}"));
-        if nix::unistd::getppid().as_raw() == 1 {
-            // Without a site this is a server of somebody who has not asked for anything, and the console is theirs.
-            if root.has(node::SITE) {
-                eprintln!("error: {error:#}");
-            }
-            pause(&interrupt);
-        }
+    let Err(error) = prepare(request, &log).and_then(|mut agent| agent.work(&interrupt)) else {
+        return Ok(());
+    };
+    log.note(&format!("error: {error:#}"));
+    if nix::unistd::getppid().as_raw() != 1 {
+        return Err(error);
     }
-    result
+    // Without a site this is the server of somebody who has asked for nothing yet, and the console is theirs.
+    if root.has(node::SITE) {
+        eprintln!("error: {error:#}");
+    }
+    pause(&interrupt);
+    Ok(())
 }
 
 /// Before init starts it anew: of what ends at once, init says "respawning too fast" and lets it be for minutes.
