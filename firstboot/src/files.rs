@@ -182,6 +182,15 @@ pub fn link(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Leads `path`, which must not be there, to `target`, as it is read from the folder of `path`.
+pub fn lead(path: &Path, target: &str) -> Result<()> {
+    let shown = path.display();
+    failpoint::hit(&format!("lead {shown} before"));
+    std::os::unix::fs::symlink(target, path).with_context(|| format!("leading {shown} to {target}"))?;
+    failpoint::hit(&format!("lead {shown} after"));
+    Ok(())
+}
+
 /// Locks the file at `path`, an empty one that nothing reads, until the answer is dropped. If another process has it, that is
 /// [`Class::TryLater`] with the sentence `busy`.
 pub fn lock(path: &Path, busy: impl FnOnce() -> String) -> Result<Flock<File>> {

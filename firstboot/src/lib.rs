@@ -1,6 +1,7 @@
 //! The node side of CIAS: what the installer and an installed server run, and the schema of `site.toml`.
 
 pub mod agent;
+pub mod backup;
 pub mod banner;
 pub mod cli;
 pub mod cluster;
@@ -38,6 +39,7 @@ pub mod site;
 pub mod startup;
 pub mod status;
 pub mod step;
+pub mod storage;
 pub mod support;
 pub mod system;
 

@@ -251,6 +251,25 @@ pub const TABLE: &[Row] = &[
         source: "PC data/PVE/pvecm, read (facts.md 16)",
     },
     Row {
+        program: "pvesm",
+        package: "libpve-storage-perl",
+        version: "3.0",
+        options: &[
+            "add",
+            "set",
+            "-type",
+            "-path",
+            "-server",
+            "-export",
+            "-content",
+            "-maxfiles",
+            "-shared",
+            "-disable",
+        ],
+        values: &[("-type", &["dir", "nfs"])],
+        source: "PS pvesm and PVE/API2/Storage/Config.pm, read (facts.md 19)",
+    },
+    Row {
         program: "sendmail",
         package: "postfix",
         version: "2.9.6",
@@ -421,6 +440,14 @@ pub const SCRIPTED: &[Row] = &[
         options: &["defaults", "disable", "enable", "remove"],
         values: &[],
         source: "SV debian/src/sysv-rc/sbin/update-rc.d, read in a public copy",
+    },
+    Row {
+        program: "vma",
+        package: "pve-qemu-kvm",
+        version: "1.7",
+        options: &["config"],
+        values: &[],
+        source: "the vendor's patch vma.c for QEMU 1.7, inferred (facts.md 19)",
     },
 ];
 

@@ -8,7 +8,7 @@ mod copies;
 mod daemons;
 mod files;
 mod master;
-mod mount;
+pub mod mount;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
