@@ -39,7 +39,8 @@ mod tests {
 
     #[test]
     fn the_newest_that_is_finished_is_taken() {
-        let (old, new) = ("vzdump-qemu-100-2014_03_03-02_00_01.vma", "vzdump-qemu-100-2014_03_10-02_00_01.vma");
+        let (old, new) =
+            ("vzdump-qemu-100-2014_03_03-02_00_01.vma", "vzdump-qemu-100-2014_03_10-02_00_01.vma");
         let stem = "vzdump-qemu-100-2014_03_10-02_00_01";
         for (names, wanted) in [
             (format!("{new} {old}"), Some(new)),

@@ -378,6 +378,14 @@ pub const TABLE: &[Row] = &[
         values: &[("-o", &["vg_name", "pv_name"])],
         source: "LV tools/commands.h, tools/args.h and lib/report/columns.h, read",
     },
+    Row {
+        program: "vma",
+        package: "pve-qemu-kvm",
+        version: "1.7",
+        options: &["config"],
+        values: &[],
+        source: "the vendor's patch vma.c for QEMU 1.7, inferred (facts.md 19)",
+    },
 ];
 
 /// What is started past the runner: by our scripts on the target, and the shell for a person. A test of the lab holds the
@@ -440,14 +448,6 @@ pub const SCRIPTED: &[Row] = &[
         options: &["defaults", "disable", "enable", "remove"],
         values: &[],
         source: "SV debian/src/sysv-rc/sbin/update-rc.d, read in a public copy",
-    },
-    Row {
-        program: "vma",
-        package: "pve-qemu-kvm",
-        version: "1.7",
-        options: &["config"],
-        values: &[],
-        source: "the vendor's patch vma.c for QEMU 1.7, inferred (facts.md 19)",
     },
 ];
 

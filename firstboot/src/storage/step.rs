@@ -139,11 +139,10 @@ mod tests {
                 }
             }
             let section = |(id, storage): (&String, &Storage)| {
-                let values: String =
-                    storage.values.iter().map(|(name, value)| format!("\t{name} {value}\n")).collect();
-                format!("{}: {id}\n{values}\n", storage.kind)
+                let values = storage.values.iter().map(|(name, value)| format!("\t{name} {value}\n"));
+                format!("{}: {id}\n{}\n", storage.kind, values.collect::<Vec<_>>().concat())
             };
-            std::fs::write(&path, all.iter().map(section).collect::<String>()).unwrap();
+            std::fs::write(&path, all.iter().map(section).collect::<Vec<_>>().concat()).unwrap();
             Output::default()
         })
     }
