@@ -1,15 +1,18 @@
 //! The command line. `cias-firstboot` and its link `cias` are one program.
 
+mod enrol;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::enrol::policy;
 use crate::node::Stage;
 use crate::outcome::EXIT_CODES;
 use crate::setup;
 use crate::simulate::Defect;
+
+pub use enrol::Enrol;
 
 /// Turns a freshly installed Proxmox VE server into a node of its cluster
 ///
@@ -116,6 +119,20 @@ address is still here.
 Examples:
   cias demote")]
     Demote,
+    /// Take the newest archive of the gateway onto this node's own disk
+    ///
+    /// Copies the newest archive of the guest 100 that is finished from /mnt/mfs/backup/dump to /var/lib/vz/dump/zentyal.tar.vma, from which the gateway
+    /// is restored where its owner is dead. While a backup is being made it waits for its end. The one that was kept stays until
+    /// the new one is whole; an archive that is there already is not copied again. Cron runs it on every node. Needs root.
+    #[command(after_long_help = "\
+Exit codes: 0 taken, there already, or no archive is there yet; 1 it cannot be
+copied, or is no archive; 4 a program is missing; 6 MooseFS is not mounted, or a
+backup is being made for longer than --wait says.
+
+Examples:
+  cias backup-gateway
+  cias backup-gateway --wait 0")]
+    BackupGateway(BackupGateway),
     /// End what `MooseFS` runs here, the mount first; the boot script's word for it when the machine goes down
     #[command(hide = true)]
     EndServices,
@@ -263,90 +280,20 @@ pub struct Agent {
     pub hurry: u32,
 }
 
+/// Options of `backup-gateway`.
+#[derive(Debug, Args)]
+pub struct BackupGateway {
+    /// How many minutes to wait for the end of a backup, up to a day
+    #[arg(long, value_name = "N", default_value_t = 720, value_parser = clap::value_parser!(u64).range(..=1440))]
+    pub wait: u64,
+}
+
 /// Options of `check-master`.
 #[derive(Debug, Args)]
 pub struct CheckMaster {
     /// Look here, however long it takes, instead of in another process
     #[arg(long, hide = true)]
     pub look: bool,
-}
-
-/// What `enrol` is to do.
-#[derive(Debug, Subcommand)]
-pub enum Enrol {
-    /// Open the window in which servers may join
-    ///
-    /// Only with enrol.mode = "window". A window that is open is given a new end.
-    #[command(after_long_help = "\
-Exit codes: 0 opened; 1 it cannot be kept; 3 the mode has no window; 6 no
-cluster, or no quorum.
-
-Examples:
-  cias enrol open --minutes 30")]
-    Open {
-        /// For how long, 1 to 1440
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(policy::LONGEST)))]
-        minutes: u32,
-    },
-    /// Close the window
-    ///
-    /// Joins that are under way go on.
-    #[command(after_long_help = "\
-Exit codes: 0 closed, also if it was; 1 it cannot be kept; 3 the mode has no
-window; 6 no cluster, or no quorum.
-
-Examples:
-  cias enrol close")]
-    Close,
-    /// Let a server in, and take a denial back
-    ///
-    /// With enrol.mode = "approve" it may join from now on; it asks again by itself. In any mode it lifts what `cias enrol deny`
-    /// said.
-    #[command(after_long_help = "\
-Exit codes: 0 approved; 1 it cannot be kept; 3 no such machine, or several; 6 no
-cluster, or no quorum.
-
-Examples:
-  cias enrol approve pve-rack-a-1-1
-  cias enrol approve 52:54:00:00:00:01")]
-    Approve(Whom),
-    /// Keep a server out, whatever the mode is
-    ///
-    /// It is told so when it asks. A node that has joined stays in the cluster.
-    #[command(after_long_help = "\
-Exit codes: 0 denied; 1 it cannot be kept; 3 no such machine, or several; 6 no
-cluster, or no quorum.
-
-Examples:
-  cias enrol deny pve-rack-a-1-1")]
-    Deny(Whom),
-    /// Show the mode, the window, and every server that has a place
-    #[command(after_long_help = "\
-Exit codes: 0 shown; 1 it cannot be read; 3 an entry is broken; 6 no cluster.
-
-Examples:
-  cias enrol list
-  cias enrol list --json")]
-    List(Output),
-    /// Serve one server that asks to join; the join key's forced command
-    #[command(hide = true)]
-    Serve(Serve),
-}
-
-/// A server that has a place.
-#[derive(Debug, Args)]
-pub struct Whom {
-    /// Its name, address, MAC address, serial number or machine id
-    #[arg(value_name = "WHO")]
-    pub who: String,
-}
-
-/// Options of `enrol serve`.
-#[derive(Debug, Args)]
-pub struct Serve {
-    /// Divide all waits by N (for tests, with --root)
-    #[arg(long, hide = true, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub hurry: u32,
 }
 
 /// How to print.

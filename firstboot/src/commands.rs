@@ -1,6 +1,7 @@
 //! From the parsed command line to the function that does it.
 
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -18,7 +19,7 @@ use crate::runner::Host;
 use crate::simulate::{self, Request};
 use crate::status::Status;
 use crate::system::Sysroot;
-use crate::{agent, install, plan, postinstall, preinstall, run, setup, support};
+use crate::{agent, backup, install, plan, postinstall, preinstall, run, setup, support};
 
 /// How often a long simulation says how far it is, in runs.
 const TELL_EACH: u64 = 250;
@@ -45,6 +46,7 @@ pub fn dispatch(cli: Cli) -> Result<()> {
         Command::Enrol(what) => enrol(&root, what),
         Command::Promote => moved::moved(&root, Moved::Here),
         Command::Demote => moved::moved(&root, Moved::Away),
+        Command::BackupGateway(given) => tell(&backup::run(&root, Duration::from_mins(given.wait))?),
         Command::EndServices => moosefs::end::end(&root),
         Command::CheckMaster(given) if given.look => health::look(&root),
         Command::CheckMaster(_) => health::check(&root),

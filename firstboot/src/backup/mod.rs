@@ -13,12 +13,19 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::cluster::members;
+use crate::cluster::wait::await_until;
 use crate::files;
+use crate::log::Log;
 use crate::moosefs;
 use crate::outcome::Class;
-use crate::runner::Call;
+use crate::runner::{Call, Host};
 use crate::storage::schedule::GATEWAY;
 use crate::system::{Sysroot, System};
+
+const LOG: &str = "/var/log/cias/backup-gateway.log";
+
+/// Two would write one file.
+const LOCK: &str = "/run/cias/backup-gateway.lock";
 
 /// Where vzdump puts the archives.
 const FROM: &str = "/mnt/mfs/backup/dump";
@@ -40,8 +47,41 @@ pub enum Outcome {
     Nothing,
 }
 
+/// Does it for the command line: a backup that is being made is waited for, as long as `wait`. What is to be said of it.
+pub fn run(root: &Sysroot, wait: Duration) -> Result<String> {
+    if root.is_machine() && !nix::unistd::geteuid().is_root() {
+        return Err(Class::Failed
+            .error("`cias backup-gateway` writes root's files and was not started by root: use su or sudo"));
+    }
+    for file in [LOG, LOCK].map(|file| root.path(file)) {
+        files::make_folder(file.parent().context("a file has a folder")?, 0o755)?;
+    }
+    let log = Log::to_file(&root.path(LOG))?;
+    let host = Host::new(|line| log.note(line));
+    let system = System { root: root.clone(), runner: &host, log: &log };
+    Ok(match taken(&system, wait)? {
+        Outcome::Taken(name) => format!("{KEPT} is {name} now"),
+        Outcome::Same(name) => format!("{KEPT} is {name}, the newest one, already"),
+        Outcome::Nothing => format!("{FROM} has no finished archive of the guest {GATEWAY} yet"),
+    })
+}
+
+fn taken(system: &System, wait: Duration) -> Result<Outcome> {
+    let _turn = files::lock(&system.root.path(LOCK), || {
+        "another `cias backup-gateway` is at work on this node: wait until it has ended".to_owned()
+    })?;
+    if is_at_work(&system.root) && !wait.is_zero() {
+        system
+            .log
+            .say(&format!("backup-gateway: waits for the backup of the guest {GATEWAY} that is being made"));
+        let look = || (!is_at_work(&system.root)).then_some(());
+        await_until(system.runner, wait, look)?;
+    }
+    gateway(system)
+}
+
 /// Takes the newest finished archive, unless it is there already.
-pub fn gateway(system: &System) -> Result<Outcome> {
+fn gateway(system: &System) -> Result<Outcome> {
     let root = &system.root;
     if moosefs::steps::mount::mounted(root) != moosefs::steps::mount::Mounted::MooseFs {
         return Err(Class::TryLater.error(format!(
@@ -114,7 +154,7 @@ mod tests {
 
     fn node(config: &str) -> Tree {
         Tree::from_text(&format!(
-            "/etc/pve/local -> nodes/m\n/proc/mounts = mfs#cias-pve-master:9421 /mnt/mfs fuse.mfs rw 0 0\n/var/lib/vz/dump/\n\
+            "/etc/pve/local -> nodes/m\n/run/cias/\n/proc/mounts = mfs#cias-pve-master:9421 /mnt/mfs fuse.mfs rw 0 0\n/var/lib/vz/dump/\n\
              /etc/pve/nodes/other/qemu-server/100.conf = {config}\n{FROM}/{NAME} = an archive\n"
         ))
     }
@@ -123,37 +163,39 @@ mod tests {
         Fake::default().prints("vma config", "bootdisk: virtio0\n")
     }
 
-    fn run(tree: &Tree, fake: &Fake) -> Result<Outcome> {
-        gateway(&System { root: tree.root(), runner: fake, log: &Log::silent() })
+    fn take(tree: &Tree, fake: &Fake) -> Result<Outcome> {
+        taken(&System { root: tree.root(), runner: fake, log: &Log::silent() }, Duration::from_mins(1))
     }
 
     #[test]
     fn the_newest_archive_is_taken_once() {
         let (tree, fake) = (node("memory: 512"), vma());
-        assert_eq!(run(&tree, &fake).unwrap(), Outcome::Taken(NAME.into()));
+        assert_eq!(take(&tree, &fake).unwrap(), Outcome::Taken(NAME.into()));
         assert_eq!(tree.root().text(KEPT).unwrap(), "an archive\n");
-        assert_eq!(run(&tree, &fake).unwrap(), Outcome::Same(NAME.into()));
+        assert_eq!(take(&tree, &fake).unwrap(), Outcome::Same(NAME.into()));
         // Of another size or cut off: it is taken again.
         std::fs::write(tree.root().path(KEPT), "an").unwrap();
-        assert_eq!(run(&tree, &fake).unwrap(), Outcome::Taken(NAME.into()));
+        assert_eq!(take(&tree, &fake).unwrap(), Outcome::Taken(NAME.into()));
         let newer = NAME.replace("2014", "2015");
         std::fs::write(tree.root().path(&format!("{FROM}/{newer}")), "another").unwrap();
-        assert_eq!(run(&tree, &fake).unwrap(), Outcome::Taken(newer));
+        assert_eq!(take(&tree, &fake).unwrap(), Outcome::Taken(newer));
         assert_eq!(tree.root().text(KEPT).unwrap(), "another");
     }
 
     #[test]
     fn nothing_is_taken_while_a_backup_is_made_or_where_nothing_is_mounted() {
-        for (tree, wanted) in [
-            (node("memory: 512\\nlock: backup"), "has a lock"),
-            (Tree::from_text("/etc/pve/local -> nodes/m\n/proc/mounts = x\n"), "not mounted"),
+        for (tree, wanted, waited) in [
+            (node("memory: 512\\nlock: backup"), "has a lock", 60),
+            (Tree::from_text("/etc/pve/local -> nodes/m\n/run/cias/\n/proc/mounts = x\n"), "not mounted", 0),
         ] {
-            let error = run(&tree, &vma()).unwrap_err();
+            let fake = vma();
+            let error = take(&tree, &fake).unwrap_err();
+            assert_eq!(fake.rested().as_secs(), waited);
             assert_eq!(Class::of(&error), Class::TryLater);
             assert!(error.to_string().contains(wanted), "{error}");
         }
         let snapshot = node("memory: 512\\n[before]\\nlock: backup");
-        assert!(matches!(run(&snapshot, &vma()).unwrap(), Outcome::Taken(_)));
+        assert!(matches!(take(&snapshot, &vma()).unwrap(), Outcome::Taken(_)));
     }
 
     #[test]
@@ -161,10 +203,10 @@ mod tests {
         let tree = node("memory: 512");
         std::fs::write(tree.root().path(KEPT), "the old one").unwrap();
         let fake = Fake::default().fails("vma config", 255, "unable to read header");
-        let error = run(&tree, &fake).unwrap_err().to_string();
+        let error = take(&tree, &fake).unwrap_err().to_string();
         assert!(error.contains("unable to read header") && error.contains(NAME), "{error}");
         assert_eq!(tree.root().text(KEPT).unwrap(), "the old one");
         std::fs::remove_file(tree.root().path(&format!("{FROM}/{NAME}"))).unwrap();
-        assert_eq!(run(&tree, &fake).unwrap(), Outcome::Nothing);
+        assert_eq!(take(&tree, &fake).unwrap(), Outcome::Nothing);
     }
 }
