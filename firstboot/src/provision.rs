@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::backup::step::Keep;
 use crate::cluster::found::Found;
 use crate::cluster::join::Join;
 use crate::disks::DataDisks;
@@ -13,6 +14,7 @@ use crate::keepalived::step::Keepalived;
 use crate::moosefs;
 use crate::site::Site;
 use crate::step::{Finding, Step};
+use crate::storage::step::Storages;
 use crate::system::System;
 
 /// The stage's name.
@@ -30,6 +32,10 @@ pub fn steps(site: &Site, state: &State) -> Vec<Box<dyn Step>> {
     });
     steps.push(Box::new(Keepalived::new(site, place)));
     steps.extend(moosefs::steps::steps(site, place, role));
+    if role == Role::Founder {
+        steps.push(Box::new(Storages::new(site)));
+    }
+    steps.push(Box::new(Keep));
     steps
 }
 

@@ -71,6 +71,13 @@ impl Sysroot {
         target.file_name().map(|name| name.to_string_lossy().into_owned())
     }
 
+    /// Is the process that this file names by its number there, and called `name`?
+    pub fn runs(&self, pid_file: &str, name: &str) -> bool {
+        let pid = self.attribute(pid_file).and_then(|text| text.parse::<u32>().ok());
+        pid.and_then(|pid| self.attribute(&format!("/proc/{pid}/stat")))
+            .is_some_and(|stat| stat.contains(&format!(" ({name}) ")))
+    }
+
     /// Is there anything at `absolute`, be it a dangling link?
     pub fn has(&self, absolute: &str) -> bool {
         std::fs::symlink_metadata(self.path(absolute)).is_ok()

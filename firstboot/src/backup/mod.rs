@@ -4,6 +4,7 @@
 //! schedule that makes the archives; a node that joins later does it once in the background.
 
 pub mod choose;
+pub mod step;
 
 use std::fs::File;
 use std::io::Read;

@@ -99,11 +99,8 @@ pub fn end(system: &System) -> Result<()> {
     system.runner.run(&Call::new("start-stop-daemon").args(stop)).map(drop)
 }
 
-/// Is the process that the pid file names there, and an sshd?
 fn runs(root: &Sysroot) -> bool {
-    let pid = root.attribute(PID_FILE).and_then(|text| text.parse::<u32>().ok());
-    pid.and_then(|pid| root.attribute(&format!("/proc/{pid}/stat")))
-        .is_some_and(|stat| stat.contains(" (sshd) "))
+    root.runs(PID_FILE, "sshd")
 }
 
 fn items(root: &Sysroot, site: &Site, listen: Ipv4Addr, command: &str) -> Result<Vec<Item>> {

@@ -145,9 +145,7 @@ pub fn end(system: &System) -> Result<()> {
 }
 
 fn runs(root: &Sysroot) -> bool {
-    let pid = root.attribute(PID_FILE).and_then(|text| text.parse::<u32>().ok());
-    pid.and_then(|pid| root.attribute(&format!("/proc/{pid}/stat")))
-        .is_some_and(|stat| stat.contains(" (keepalived) "))
+    root.runs(PID_FILE, "keepalived")
 }
 
 impl Keepalived {
