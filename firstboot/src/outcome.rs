@@ -46,6 +46,13 @@ impl Class {
     }
 }
 
+/// What became of several things, each of which was tried whatever became of the others: one error that has all of theirs.
+pub fn all(results: impl IntoIterator<Item = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let failed: Vec<String> =
+        results.into_iter().filter_map(|result| result.err().map(|error| format!("{error:#}"))).collect();
+    if failed.is_empty() { Ok(()) } else { Err(Class::Failed.error(failed.join("; "))) }
+}
+
 #[derive(Debug)]
 struct Classified {
     class: Class,

@@ -20,7 +20,7 @@ use crate::status::{self, Status};
 use crate::system::{Sysroot, System};
 use crate::{banner, engine, files, provision, setup};
 
-const LOG: &str = "/var/log/cias/firstboot.log";
+pub(crate) const LOG: &str = "/var/log/cias/firstboot.log";
 
 /// How long to wait for the ports' drivers.
 const SETTLE: Duration = Duration::from_mins(1);

@@ -19,10 +19,7 @@ use nix::sys::signal::Signal;
 use node::Node;
 use serde_json::Value;
 use server::Server;
-use wire::{Tap, Wire, wait};
-
-/// As in the test's site file.
-const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+use wire::{KEY, Tap, Wire, wait};
 
 fn priority(priority: u8) -> String {
     format!("[role]\npriority = {priority}\n")

@@ -8,7 +8,6 @@ use std::fs;
 
 use cias_firstboot::cluster::register;
 use cias_firstboot::enrol::protocol::{Ask, FromMaster, FromNode};
-use cias_firstboot::files;
 use cias_firstboot::hello::MachineId;
 use cias_firstboot::hello::ledger::State;
 use master::{Master, machine, name, pid, wait};
@@ -18,24 +17,10 @@ type Change = fn(&mut Ask);
 
 const KEYS: &str = "etc/pve/priv/authorized_keys";
 
-/// The mails' subjects so far.
-fn subjects(master: &Master) -> Vec<String> {
-    let mails = master.read("mails");
-    mails
-        .lines()
-        .filter_map(|line| line.strip_prefix("Subject: [DLLL-CIAS] "))
-        .map(ToOwned::to_owned)
-        .collect()
-}
-
 /// The cluster's commands that were run.
 fn pvecm(master: &Master) -> Vec<String> {
     let calls = master.read("calls");
     calls.lines().filter(|line| line.starts_with("pvecm ")).map(ToOwned::to_owned).collect()
-}
-
-fn log(master: &Master) -> String {
-    master.read("var/log/cias/enrol.log")
 }
 
 #[test]
@@ -76,9 +61,9 @@ fn a_node_is_let_in_and_confirmed_once_the_cluster_sees_it() {
     session.says(&FromNode::Joined);
     assert_eq!(session.hears(), FromMaster::Confirmed);
     assert_eq!((master.state(1), master.state(2)), (State::Member, State::Offered));
-    wait("the mail", || subjects(&master) == ["pve-rack-a-1-1 has joined"]);
+    wait("the mail", || master.subjects() == ["pve-rack-a-1-1 has joined"]);
     assert_eq!(pvecm(&master), [""; 0]);
-    assert!(log(&master).contains("pve-rack-a-1-1 has joined"), "{}", log(&master));
+    assert!(master.log().contains("pve-rack-a-1-1 has joined"), "{}", master.log());
     let (reason, is_final) = master.asks(master.ask(1)).is_refused();
     assert!(reason.contains("online already") && !is_final, "{reason}");
 }
@@ -97,7 +82,7 @@ fn a_join_that_the_cluster_does_not_see_is_taken_back() {
     assert!(reason.contains("the cluster does not see it") && !is_final, "{reason}");
     assert_eq!(pvecm(&master), ["pvecm delnode pve-rack-a-1-1"]);
     assert_eq!((master.read(KEYS).as_str(), master.state(1)), ("ssh-rsa AAAA admin\n", State::Offered));
-    wait("the mail", || subjects(&master) == ["pve-rack-a-1-1 has not joined"]);
+    wait("the mail", || master.subjects() == ["pve-rack-a-1-1 has not joined"]);
 }
 
 #[test]
@@ -159,11 +144,11 @@ fn what_an_earlier_session_left_is_taken_back_first_and_a_member_stays_in_the_cl
     register::change(&master.root, |ledger| Ok(ledger.set([10, 254, 1, 2].into(), State::Member))).unwrap();
     master.asks(master.ask(1)).is_welcome();
     assert_eq!(pvecm(&master), ["pvecm delnode pve-rack-a-1-1"]);
-    wait("the lock", || log(&master).contains("came to nothing"));
+    wait("the lock", || master.log().contains("came to nothing"));
     let mut member = master.asks(master.ask(2));
     member.is_welcome();
     member.dies();
-    wait("the way back", || log(&master).matches("came to nothing").count() == 2);
+    wait("the way back", || master.log().matches("came to nothing").count() == 2);
     wait("the key", || master.read(KEYS) == "ssh-rsa AAAA admin\n");
     assert_eq!(pvecm(&master), ["pvecm delnode pve-rack-a-1-1"], "a member is not taken out");
 }
@@ -205,7 +190,7 @@ fn a_node_that_joined_without_a_word_of_it_is_a_member() {
     master.cluster(true, &[&name(1)], &[&name(1)]);
     session.dies();
     wait("the ledger", || master.state(1) == State::Member);
-    wait("the mail", || subjects(&master) == ["pve-rack-a-1-1 has joined"]);
+    wait("the mail", || master.subjects() == ["pve-rack-a-1-1 has joined"]);
     assert!(master.read(KEYS).contains("root@pve-rack-a-1-1") && pvecm(&master).is_empty());
 }
 
@@ -227,70 +212,13 @@ fn two_joins_go_one_after_the_other_and_a_waiting_node_may_leave() {
     }
     assert!(!master.read(KEYS).contains("pve-rack-a-1-2"), "nothing is done for it before its turn");
     second.dies();
-    wait("its end", || log(&master).contains("ended while it waited"));
+    wait("its end", || master.log().contains("ended while it waited"));
     let mut second = master.asks(master.ask(2));
     assert!(matches!(second.hears(), FromMaster::Wait(_)));
     master.cluster(true, &[&name(1)], &[&name(1)]);
     first.says(&FromNode::Joined);
     assert_eq!(first.hears(), FromMaster::Confirmed);
     second.is_welcome();
-}
-
-#[test]
-fn only_so_many_wait_and_one_more_is_told_at_once_to_ask_again() {
-    if !master::allowed() {
-        return;
-    }
-    let master = Master::new("open", "");
-    let mut first = master.asks(master.ask(1));
-    first.is_welcome();
-    let others = master.fill("enrol-waiting", 64);
-    let mut last = master.asks(master.ask(2));
-    assert!(matches!(last.hears(), FromMaster::Wait(_)));
-    for _ in 0..2 {
-        let (reason, is_final) = master.asks(master.ask(2)).is_refused();
-        assert!(reason.contains("64 other sessions are before this one") && !is_final, "{reason}");
-    }
-    wait("the mail", || subjects(&master) == ["pve-rack-a-1-2 was refused (busy)"]);
-    last.dies();
-    wait("its end", || log(&master).contains("ended while it waited"));
-    let mut next = master.asks(master.ask(2));
-    assert!(matches!(next.hears(), FromMaster::Wait(_)), "its slot is free");
-    drop(others);
-}
-
-#[test]
-fn only_so_many_may_be_silent() {
-    if !master::allowed() {
-        return;
-    }
-    let master = Master::new("open", "");
-    let others = master.fill("enrol-silent", 128);
-    // Who has said what it wants is silent no more.
-    master.asks(master.ask(1)).is_welcome();
-    let _silent =
-        master.ssh("join", &[], &[]).stdin(std::process::Stdio::piped()).spawn().map(Silent).unwrap();
-    let take = || files::lock(&master.path("run/cias/enrol-silent/0"), String::new);
-    wait("the last slot", || take().is_err());
-    let mut last = None;
-    wait("the end of the silence", || {
-        last = take().ok();
-        last.is_some()
-    });
-    let (reason, is_final) = master.asks(master.ask(1)).is_refused();
-    assert!(reason.contains("128 other sessions are before this one") && !is_final, "{reason}");
-    drop((others, last));
-}
-
-/// A connection that says nothing.
-struct Silent(std::process::Child);
-
-impl Drop for Silent {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]
@@ -324,10 +252,10 @@ fn each_refusal_reaches_the_node_and_the_same_one_is_mailed_once() {
     let (reason, is_final) = master.asks(master.ask(1)).is_refused();
     assert!(reason.contains("was retired") && is_final, "{reason}");
     assert_eq!(master.read(KEYS), "ssh-rsa AAAA admin\n");
-    wait("the mails", || subjects(&master).iter().any(|subject| subject.ends_with("(retired)")));
-    let quorum = subjects(&master).iter().filter(|subject| subject.ends_with("(quorum)")).count();
-    assert_eq!(quorum, 1, "{:?}", subjects(&master));
-    assert_eq!(log(&master).matches("refused (quorum)").count(), 2, "each stands in the log");
+    wait("the mails", || master.subjects().iter().any(|subject| subject.ends_with("(retired)")));
+    let quorum = master.subjects().iter().filter(|subject| subject.ends_with("(quorum)")).count();
+    assert_eq!(quorum, 1, "{:?}", master.subjects());
+    assert_eq!(master.log().matches("refused (quorum)").count(), 2, "each stands in the log");
 }
 
 #[test]
@@ -344,9 +272,9 @@ fn who_does_not_ask_first_is_refused_and_that_is_mailed_once() {
     ask.version = 2;
     master.asks(ask).is_refused();
     // Mails come in their order.
-    wait("the mails", || subjects(&master).iter().any(|subject| subject.ends_with("(version)")));
+    wait("the mails", || master.subjects().iter().any(|subject| subject.ends_with("(version)")));
     assert_eq!(
-        subjects(&master),
+        master.subjects(),
         ["a connection was refused (early)", "pve-rack-a-1-1 was refused (version)"]
     );
     let mails = master.read("mails");
@@ -439,5 +367,5 @@ fn the_join_key_opens_one_command_and_another_key_nothing() {
     assert!(text(&output.stderr).contains("remote port forwarding failed"), "{output:?}");
     let output = master.ssh_ends("other", &[], &[&touch]);
     assert!(text(&output.stderr).contains("Permission denied (publickey)"), "{output:?}");
-    assert!(!witness.exists() && log(&master).contains("ended without a word"), "{}", log(&master));
+    assert!(!witness.exists() && master.log().contains("ended without a word"), "{}", master.log());
 }

@@ -68,7 +68,7 @@ fn a_founder_that_has_begun_nothing_yields_and_takes_a_place_from_the_other() {
     let before = memory(&server);
     assert_eq!((&before["elected"], &before["progress"]), (&true.into(), &"nothing".into()));
     server.node.answers("udevadm", None);
-    here.join(&mut there);
+    here.meets(&mut there);
     takes_place(&server);
     let log = server.node.read("var/log/cias/agent.log");
     let id = other.published()["id"].as_str().unwrap().to_owned();
@@ -88,7 +88,7 @@ fn a_founder_whose_identity_was_begun_stops() {
     let _other = master(&mut there);
     let server = held_founder(&mut here, "hostname", "-F");
     wait("what is remembered", || (memory(&server)["progress"] == "settled").then_some(()));
-    here.join(&mut there);
+    here.meets(&mut there);
     stops(&server);
 }
 
@@ -129,7 +129,7 @@ fn a_run_that_takes_the_identity_while_the_other_is_heard_is_waited_for() {
     server.waits_for("its doubt", |published| {
         published["run"].as_str().is_some_and(|run| run.starts_with("it cannot tell yet"))
     });
-    here.join(&mut there);
+    here.meets(&mut there);
     let found = server.waits_for("the other one", |published| published["leader"].is_object());
     assert_ne!(found["phase"], "offered");
     assert_eq!(memory(&server)["progress"], "nothing");
@@ -160,7 +160,7 @@ fn a_founder_that_died_before_it_began_yields_to_the_one_elected_in_its_place() 
     server.node.wants(6, &["run", "--stage", "identity"]);
     assert_eq!(server.node.read("etc/hostname"), "proxmox\n");
     let _other = master(&mut there);
-    here.join(&mut there);
+    here.meets(&mut there);
     server.start();
     takes_place(&server);
     assert_eq!(memory(&server)["elected"], false);

@@ -23,10 +23,7 @@ use cias_firstboot::hello::{MachineId, Nonce};
 use cias_firstboot::site::Who;
 use nix::sys::signal::Signal;
 use server::Server;
-use wire::{HURRY, Tap, Wire, wait};
-
-/// As in the test's site file.
-const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+use wire::{HURRY, KEY, Tap, Wire, wait};
 
 /// A Master on the wire that gives one place, until `done` holds.
 fn serve(tap: &Tap, address: Ipv4Addr, done: impl Fn() -> bool) {

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -17,6 +17,15 @@ use crate::wait;
 
 /// Five times what saving and taking in a state take here at most.
 const SAVE: Duration = Duration::from_mins(1);
+
+/// What getty shows.
+const LOGIN: &str = "login: ";
+
+/// What init says before it starts getty.
+const GETTY_FOLLOWS: &str = "INIT: Entering runlevel";
+
+/// How long to wait for a prompt before Enter is pressed for it.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// How a server is switched on.
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +127,23 @@ impl<'n> Guest<'n> {
     pub fn wait_for(&mut self, text: &str, limit: Duration) -> Result<()> {
         self.wait(&format!("{text:?} on the console"), limit, |guest| {
             Ok(guest.console().contains(text).then_some(()))
+        })
+    }
+
+    /// Waits for the login prompt. The agent writes to the same console, and what it says may stand in the middle of that word; then Enter has it
+    /// shown again.
+    pub fn wait_for_login(&mut self, limit: Duration) -> Result<()> {
+        let mut asked = Instant::now();
+        self.wait(&format!("{LOGIN:?} on the console"), limit, |guest| {
+            let said = guest.console();
+            if said.contains(LOGIN) {
+                return Ok(Some(()));
+            }
+            if said.contains(GETTY_FOLLOWS) && asked.elapsed() >= ASK_AGAIN {
+                asked = Instant::now();
+                (&guest.console).write_all(b"\r").context("pressing Enter")?;
+            }
+            Ok(None)
         })
     }
 

@@ -1,5 +1,5 @@
-//! A founder that has stopped for another one gives up what both have: keepalived, the service of the enrolment, the founder's address, and the metadata server. Who
-//! asks for that address is to reach the one that goes on.
+//! A founder that has stopped for another one gives up what both have: keepalived, the service of the enrolment, the founder's address, and
+//! the metadata server. Who asks for that address is to reach the one that goes on.
 
 use anyhow::Result;
 
@@ -9,6 +9,7 @@ use crate::enrol::service;
 use crate::journal::{self, Role};
 use crate::keepalived;
 use crate::moosefs;
+use crate::outcome;
 use crate::runner::Call;
 use crate::system::System;
 
@@ -19,15 +20,13 @@ pub fn withdraw(system: &System) -> Ended {
 
 fn withdraw_from(system: &System, owned: &[Own]) -> Ended {
     // The metadata server last: who goes on is found sooner, and this one may write for a while.
-    let results = [
+    let result = outcome::all([
         keepalived::step::end(system),
         service::end(system),
         release(system, owned),
         moosefs::end::end_master(system),
-    ];
-    let failed: Vec<String> =
-        results.into_iter().filter_map(|result| result.err().map(|error| format!("{error:#}"))).collect();
-    if failed.is_empty() { Ended::Withdrawn } else { Ended::Failed(failed.join("; ")) }
+    ]);
+    result.map_or_else(|error| Ended::Failed(error.to_string()), |()| Ended::Withdrawn)
 }
 
 fn release(system: &System, owned: &[Own]) -> Result<()> {

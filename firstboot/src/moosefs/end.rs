@@ -10,12 +10,10 @@ use super::steps::{Mounted, POINT, mounted};
 use super::{ask, web};
 use crate::log::Log;
 use crate::node;
-use crate::outcome::Class;
+use crate::outcome::{self, Class};
+use crate::run::LOG;
 use crate::runner::{Call, Host};
 use crate::system::{Sysroot, System};
-
-/// Where is told what was done.
-const LOG: &str = "/var/log/cias/firstboot.log";
 
 /// How long what is mounted may take to bring what was written to the chunkservers.
 const UNMOUNT: Duration = Duration::from_mins(2);
@@ -52,18 +50,12 @@ pub fn end(root: &Sysroot) -> Result<()> {
 /// The mount first: what was written has to reach chunkservers, and these the metadata server. Each is tried whatever became of the one before,
 /// because the machine goes down anyway.
 fn end_all(system: &System, answers: impl Fn() -> bool) -> Result<()> {
-    let results = [
+    outcome::all([
         unmount(system, answers),
         end_daemon(system, Daemon::Chunkserver),
         end_master(system),
         end_daemon(system, Daemon::Metalogger),
-    ];
-    let failed: Vec<String> =
-        results.into_iter().filter_map(|result| result.err().map(|error| format!("{error:#}"))).collect();
-    if failed.is_empty() {
-        return Ok(());
-    }
-    Err(Class::Failed.error(failed.join("; ")))
+    ])
 }
 
 /// Unmounts it. Where no metadata server answers nothing can be saved, and asking for it would take longer than the power lasts: what waits for an

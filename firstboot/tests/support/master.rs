@@ -1,6 +1,7 @@
 //! Stand-in: a Master in a folder, with a plain folder in place of the cluster's file system and scripts in place of `pvecm` and
 //! `sendmail`. The sshd, the ssh and the program are real, on loopback.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its machine up must stop")]
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::fs;
 use std::io::{BufReader, Read};
@@ -198,6 +199,18 @@ impl Master {
     /// What became of the place of that machine.
     pub fn state(&self, number: u8) -> State {
         self.ledger().of(machine(number)).unwrap().state
+    }
+
+    /// The mails' subjects so far.
+    pub fn subjects(&self) -> Vec<String> {
+        let mails = self.read("mails");
+        let subjects = mails.lines().filter_map(|line| line.strip_prefix("Subject: [DLLL-CIAS] "));
+        subjects.map(ToOwned::to_owned).collect()
+    }
+
+    /// The enrolment's log.
+    pub fn log(&self) -> String {
+        self.read("var/log/cias/enrol.log")
     }
 
     /// Takes all these slots but the first, as other sessions would.

@@ -107,6 +107,9 @@ impl Drop for Space {
     }
 }
 
+/// The site's key, as in the test's site file.
+pub const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+
 /// The wire itself.
 pub struct Wire {
     hub: Space,
@@ -122,20 +125,12 @@ impl Wire {
         Self { hub, ports: 0 }
     }
 
-    /// Makes one wire of this and another one, as when an uplink comes back.
-    pub fn join(&mut self, other: &mut Self) {
-        let there = other.hub.id();
-        let up = "ip link set uplink master wire && ip link set uplink up";
-        self.hub.run(&format!("ip link add uplink type veth peer name uplink netns {there} && {up}"));
-        other.hub.run(up);
-    }
-
     /// Has the port that was plugged in as the `number`-th (from 1) get no multicast, as a switch that snoops without a querier.
     pub fn drops_multicast(&mut self, number: usize) {
         self.hub.run(&format!("bridge link set dev p{number} mcast_flood off"));
     }
 
-    /// Makes one wire of this and another one.
+    /// Makes one wire of this and another one, as when an uplink comes back.
     pub fn meets(&mut self, other: &mut Self) {
         self.plug(other.hub.id(), "uplink");
         other.hub.run("ip link set uplink master wire && ip link set uplink up");

@@ -34,7 +34,7 @@ pub fn medium_left_in(lab: &Lab) -> Result<()> {
 fn boots<'r>(road: &'r Road, medium: Medium) -> Result<Guest<'r>> {
     let mut guest = road.boot_medium(medium)?;
     guest.wait_for(FOUND, BOOT)?;
-    guest.wait_for("login: ", BOOT)?;
+    guest.wait_for_login(BOOT)?;
     let console = guest.console();
     ensure!(!console.contains("unattended installation"), "the installer started:\n{console}");
     Ok(guest)

@@ -88,7 +88,7 @@ impl ByHand {
     /// Boots the installed system; the person logs in at the console, and lets the lab's key in.
     pub fn logs_in<'n>(&self, road: &'n Road) -> Result<Guest<'n>> {
         let mut guest = self.starts(road)?;
-        guest.wait_for("login: ", BOOT)?;
+        guest.wait_for_login(BOOT)?;
         asserts::password_login(&mut guest)?;
         let public =
             std::fs::read_to_string(road.site.key.with_extension("pub")).context("reading the lab's key")?;

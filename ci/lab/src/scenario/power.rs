@@ -174,7 +174,7 @@ pub fn install(lab: &Lab) -> Result<()> {
     }
     let mut guest = road.boot_image()?;
     guest.wait_for(FOUND, BOOT)?;
-    guest.wait_for("login: ", BOOT)?;
+    guest.wait_for_login(BOOT)?;
     complete(&road, &mut guest)
 }
 

@@ -196,7 +196,7 @@ impl<'l> Road<'l> {
     pub fn boot(&self) -> Result<Guest<'_>> {
         let start = Instant::now();
         let mut guest = self.start()?;
-        guest.wait_for("login: ", BOOT)?;
+        guest.wait_for_login(BOOT)?;
         eprintln!("lab: login prompt after {} s", start.elapsed().as_secs());
         Ok(guest)
     }

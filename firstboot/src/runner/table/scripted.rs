@@ -1,4 +1,4 @@
-//! What scripts of ours start, which do not go through the runner.
+//! What is started past the runner.
 
 use super::Row;
 

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::runner::Call;
 
 #[test]
 fn the_table_is_sorted_and_has_no_double() {
