@@ -32,7 +32,7 @@ enum Command {
         /// Put this tree of the vendor's installer on the image
         #[arg(long)]
         installer: Option<PathBuf>,
-        /// The image of the scenarios with keepalived, `MooseFS`, NFS and mail
+        /// The image of the scenarios with the services
         #[arg(long)]
         services: bool,
     },

@@ -89,6 +89,9 @@ pub fn vendor(kernel: &Kernel, standins: &Path) -> Result<Vec<(String, Vec<u8>)>
     manager.add("/etc/init.d/pve-manager", 0o755, Content::Bytes(MANAGER_INIT.into()));
     let version = "#!/bin/sh\n# A stand-in of the vendor's program.\necho 'pve-manager/3.2-1/lab (running kernel: '\"$(uname -r)\"')'\n";
     manager.add("/usr/bin/pveversion", 0o755, Content::Bytes(version.into()));
+    // The vendor has them in libpve-storage-perl and pve-qemu-kvm, on which its pve-manager depends.
+    manager.add("/usr/sbin/pvesm", 0o777, Content::Link("../bin/pve-standins".to_owned()));
+    manager.add("/usr/bin/vma", 0o777, Content::Link("pve-standins".to_owned()));
     manager.script("postinst", start("pve-manager"));
 
     let meta = package("proxmox-ve-2.6.32", "3.2-121", &format!("pve-manager, {name}"));
