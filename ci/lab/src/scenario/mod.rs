@@ -19,6 +19,10 @@ mod power;
 mod probes;
 pub mod road;
 mod saved;
+mod services;
+mod services_boot;
+mod services_formed;
+mod services_shown;
 mod sites;
 mod three;
 
@@ -245,6 +249,27 @@ pub const ALL: &[Scenario] = &[
         ci: Ci::No,
         image: Variant::Plain,
         run: sites::multicast_dropped,
+    },
+    Scenario {
+        name: "services-one-node",
+        shows: "one founder alone has the addresses, keeps files in one copy, and serves",
+        ci: Ci::No,
+        image: Variant::Services,
+        run: services::one_node,
+    },
+    Scenario {
+        name: "services",
+        shows: "three nodes: addresses, MooseFS with two copies, storages, schedules, the NAS and mail, from power-on",
+        ci: Ci::No,
+        image: Variant::Services,
+        run: services::services,
+    },
+    Scenario {
+        name: "services-cold-boot",
+        shows: "three nodes that were off, switched on in three orders, have the same files again with nobody's help",
+        ci: Ci::No,
+        image: Variant::Services,
+        run: services_boot::cold_boot,
     },
     Scenario {
         name: "vendor-label",
