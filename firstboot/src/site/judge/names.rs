@@ -75,13 +75,19 @@ impl Judge<'_> {
         }
     }
 
-    /// A storage server has a name of its own, beside those of the nodes.
+    /// A storage server has a name of its own, beside those of the nodes, that can be a storage's id (docs/facts.md 19).
     fn storage(&self, nodes: &BTreeMap<String, String>, pool: &BTreeMap<String, (u8, u8)>) {
         if self.site.nas.is_empty() {
             return;
         }
         let mut taken = nodes.clone();
-        taken.insert("localhost".to_owned(), "every server".to_owned());
+        for (name, owner) in [
+            ("localhost", "every server"),
+            ("local", "a storage of Proxmox VE"),
+            ("mfs-backup", "a storage of this program"),
+        ] {
+            taken.insert(name.to_owned(), owner.to_owned());
+        }
         for name in pool.keys() {
             taken.entry(name.clone()).or_insert_with(|| "nodes.name_pattern".to_owned());
         }
@@ -93,6 +99,9 @@ impl Judge<'_> {
             if let Some(other) = taken.get(&nas.name) {
                 let found = format!("{:?}, which {} has too", nas.name, self.owner(other));
                 self.findings.note(&path, found, "a name of its own");
+            } else if nas.name.len() < 2 || !nas.name.starts_with(|c: char| c.is_ascii_lowercase()) {
+                let wanted = "a letter, and at least one more character behind it: Proxmox VE takes no other id of a storage";
+                self.findings.note(&path, format!("{:?}", nas.name), wanted);
             }
             taken.insert(nas.name.clone(), path);
         }
