@@ -5,7 +5,7 @@
 pub enum Variant {
     /// What a server needs to be installed, and to found or join a cluster.
     Plain,
-    /// Also an NFS client and postfix, as the vendor's base system has them, and the packages of the site's profile: keepalived
+    /// Also an NFS client, postfix and wget, as the vendor's base system has them, and the packages of the site's profile: keepalived
     /// and `MooseFS`.
     Services,
 }
@@ -15,7 +15,7 @@ impl Variant {
     pub(super) fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Plain => &[],
-            Self::Services => &["nfs-common", "rpcbind", "postfix"],
+            Self::Services => &["nfs-common", "rpcbind", "postfix", "wget"],
         }
     }
 

@@ -30,9 +30,9 @@ const ORDERS: [Order; 3] = [
     Order { what: "Master last", is_told: false, first: &[1, 2] },
 ];
 
-/// Names, sums and chunks of all files, and when the file system was founded.
-const FILES: &str = "cd /mnt/mfs && find . | sort && find . -type f | sort | xargs -r sha256sum && \
-                     for file in $(find . -type f | sort); do mfsfileinfo $file | grep -o 'id:[0-9]*'; done; cat /etc/pve/priv/cias/moosefs-founded";
+/// Names, sums and chunks of all files, and when the file system was founded. Files below `cias` are written anew when they change.
+const FILES: &str = "cd /mnt/mfs && files=$(find . -path ./cias -prune -o -type f -print | sort) && find . | sort && sha256sum $files && \
+                     for file in $files; do mfsfileinfo $file | grep -o 'id:[0-9]*'; done; cat /etc/pve/priv/cias/moosefs-founded";
 
 /// In each order all nodes come up by themselves, and the files are what they were.
 pub fn cold_boot(lab: &Lab) -> Result<()> {

@@ -118,7 +118,10 @@ pub fn schedules(fleet: &Fleet, addresses: &[&str]) -> Result<()> {
         ] {
             node.equals(&format!("grep -cxF '{line}' /etc/pve/vzdump.cron"), "1")?;
         }
-        node.contains("cat /etc/cron.d/cias", "0 4 * * 1 root cias-firstboot backup-gateway ")?;
+        node.contains(
+            "grep '^0 4 \\* \\* 1 root ' /etc/cron.d/cias",
+            " cias-firstboot backup-gateway >/dev/null",
+        )?;
         node.ask("pidof cron")?;
     }
     Ok(())
