@@ -277,6 +277,22 @@ pub struct Nas {
     pub name: String,
     /// Its address in the LAN.
     pub address: Ipv4Addr,
+    /// What lies on it, out of [`Nas::CONTENT`].
+    pub content: Vec<String>,
+}
+
+impl Nas {
+    /// What may lie on one. No images: a guest whose disk is on one NAS stops with it.
+    pub const CONTENT: &[&str] = &["backup", "iso", "vztmpl"];
+
+    /// The network of the original plan for them, in a LAN that has it.
+    pub const NETWORK: Network = Network { base: Ipv4Addr::new(10, 253, 0, 0), prefix: 16 };
+
+    /// The address that belongs to a row and position.
+    pub(crate) fn address_of((row, pos): (u8, u8)) -> Ipv4Addr {
+        let [a, b, _, _] = Self::NETWORK.base.octets();
+        Ipv4Addr::new(a, b, row, pos)
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub(super) fn judge(site: &Site, findings: &Findings) {
     let judge = Judge { site, findings };
     judge.addresses();
     judge.pool();
+    judge.storage_network();
     judge.outside();
     judge.no_nodes();
     judge.mounts();

@@ -11,7 +11,7 @@ use super::keys;
 use super::reader::Section;
 use super::shown::Show;
 use super::values::{self as judge, Network};
-use super::{Backup, Enrol, General, Moosefs, Nas, Net, Notify, Role, Secrets, Site};
+use super::{Backup, Enrol, General, Moosefs, Net, Notify, Role, Secrets, Site};
 
 const BOND_MODES: &[&str] =
     &["balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"];
@@ -57,6 +57,7 @@ pub(super) fn site(root: &Section, second: Option<&Second>) -> Site {
     let (site, secrets) = general(&root.section("site"), second);
     let network = network(&root.section("network"));
     let nodes_network = nodes_of(network.lan, network.founder);
+    let rack = site.rack.clone();
     let site = Site {
         site,
         secrets,
@@ -69,7 +70,7 @@ pub(super) fn site(root: &Section, second: Option<&Second>) -> Site {
         moosefs: moosefs(&root.section("moosefs"), nodes_network),
         backup: backup(&root.section("backup")),
         notify: notify(&root.section("notify")),
-        nas: root.sections("nas").iter().map(nas).collect(),
+        nas: root.sections("nas").iter().map(|section| servers::nas(section, &rack)).collect(),
     };
     root.finish();
     site
@@ -241,11 +242,4 @@ fn notify(section: &Section) -> Notify {
     };
     section.finish();
     notify
-}
-
-fn nas(section: &Section) -> Nas {
-    let name = or(section.needed("name", "a host name", judge::label), "");
-    let address = section.needed("address", "an address in the LAN", judge::address);
-    section.finish();
-    Nas { name, address: address.unwrap_or(Ipv4Addr::UNSPECIFIED) }
 }
