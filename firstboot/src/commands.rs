@@ -19,7 +19,7 @@ use crate::runner::Host;
 use crate::simulate::{self, Request};
 use crate::status::Status;
 use crate::system::Sysroot;
-use crate::{agent, backup, install, plan, postinstall, preinstall, run, setup, support};
+use crate::{agent, backup, folders, install, plan, postinstall, preinstall, run, setup, support};
 
 /// How often a long simulation says how far it is, in runs.
 const TELL_EACH: u64 = 250;
@@ -47,6 +47,8 @@ pub fn dispatch(cli: Cli) -> Result<()> {
         Command::Promote => moved::moved(&root, Moved::Here),
         Command::Demote => moved::moved(&root, Moved::Away),
         Command::BackupGateway(given) => tell(&backup::run(&root, Duration::from_mins(given.wait))?),
+        Command::ExportVms => tell(&folders::export::run(&root)?),
+        Command::Switch => tell(&moved::switch(&root)?),
         Command::EndServices => moosefs::end::end(&root),
         Command::CheckMaster(given) if given.look => health::look(&root),
         Command::CheckMaster(_) => health::check(&root),

@@ -8,6 +8,7 @@ use crate::cluster::join::Join;
 use crate::disks::DataDisks;
 use crate::facts::disks::Source;
 use crate::facts::{Hardware, minimum, report};
+use crate::folders::step::Folders;
 use crate::identity::conflict::Alone;
 use crate::journal::{Role, State};
 use crate::keepalived::step::Keepalived;
@@ -36,6 +37,7 @@ pub fn steps(site: &Site, state: &State) -> Vec<Box<dyn Step>> {
         steps.push(Box::new(Storages::new(site)));
     }
     steps.push(Box::new(Keep));
+    steps.push(Box::new(Folders::new(site, role)));
     steps
 }
 

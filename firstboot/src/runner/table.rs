@@ -280,6 +280,14 @@ pub const TABLE: &[Row] = &[
         source: "postfix's manual since 1.0, inferred",
     },
     Row {
+        program: "rsync",
+        package: "rsync",
+        version: "3.0.9",
+        options: &["-a", "--checksum", "--itemize-changes", "--dry-run", "-e"],
+        values: &[],
+        source: "rsync's manual since 2.6.7, inferred; pve-manager and pve-cluster of 3.2 use it (facts.md 16)",
+    },
+    Row {
         program: "service",
         package: "sysvinit-utils",
         version: "2.88dsf",

@@ -10,7 +10,6 @@ use super::schedule;
 use crate::cluster::members;
 use crate::files;
 use crate::moosefs::detect;
-use crate::outcome::Class;
 use crate::runner::Call;
 use crate::site::Site;
 use crate::step::{Finding, Step};
@@ -53,11 +52,7 @@ impl Storages {
 
 /// All storages; none, before one was defined.
 fn defined(root: &Sysroot) -> Result<BTreeMap<String, Storage>> {
-    if !members::is_mounted(root) {
-        return Err(Class::TryLater.error(
-            "/etc/pve: found it not mounted, wanted the cluster's file system: `service pve-cluster status` tells why",
-        ));
-    }
+    members::needs_mounted(root)?;
     Ok(if root.has(CONFIG) { config::parse(&root.text(CONFIG)?) } else { BTreeMap::new() })
 }
 
@@ -109,6 +104,7 @@ mod tests {
     use crate::log::Log;
     use crate::moosefs::detect::tests::status;
     use crate::moosefs::dialect::ALL;
+    use crate::outcome::Class;
     use crate::runner::Output;
     use crate::runner::fake::Fake;
     use crate::site::from_text;

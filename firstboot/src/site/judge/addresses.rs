@@ -56,12 +56,16 @@ impl Judge<'_> {
     /// Storage servers lie where the original plan has them: the gateway gives its blocks of ports by that.
     pub(super) fn storage_network(&self) {
         let lan = self.site.network.lan;
-        if self.findings.is_bad("network.lan") || lan.prefix > Nas::NETWORK.prefix || !lan.overlaps(&Nas::NETWORK) {
+        if self.findings.is_bad("network.lan")
+            || lan.prefix > Nas::NETWORK.prefix
+            || !lan.overlaps(&Nas::NETWORK)
+        {
             return;
         }
         for (path, address) in self.storage_addresses() {
             let [_, _, row, pos] = address.octets();
-            let is_good = address == Nas::address_of((row, pos)) && (1..=5).contains(&row) && (1..=99).contains(&pos);
+            let is_good =
+                address == Nas::address_of((row, pos)) && (1..=5).contains(&row) && (1..=99).contains(&pos);
             if !is_good && !self.findings.is_bad(&path) && lan.holds(address) {
                 let wanted = "10.253.ROW.POSITION with rows 1 to 5 and positions 1 to 99 (in this LAN)";
                 self.findings.note(&path, address.to_string(), wanted);
