@@ -272,20 +272,20 @@ pub const TABLE: &[Row] = &[
         source: "PS pvesm and PVE/API2/Storage/Config.pm, read (facts.md 19)",
     },
     Row {
-        program: "sendmail",
-        package: "postfix",
-        version: "2.9.6",
-        options: &["-t", "-oi"],
-        values: &[],
-        source: "postfix's manual since 1.0, inferred",
-    },
-    Row {
         program: "rsync",
         package: "rsync",
         version: "3.0.9",
         options: &["-a", "--checksum", "--itemize-changes", "--dry-run", "-e"],
         values: &[],
         source: "rsync's manual since 2.6.7, inferred; pve-manager and pve-cluster of 3.2 use it (facts.md 16)",
+    },
+    Row {
+        program: "sendmail",
+        package: "postfix",
+        version: "2.9.6",
+        options: &["-t", "-oi"],
+        values: &[],
+        source: "postfix's manual since 1.0, inferred",
     },
     Row {
         program: "service",
