@@ -80,6 +80,7 @@ impl Step for Folders {
         let root = &system.root;
         files::make_folder(&root.path(OWN), 0o755)?;
         names::lead(root, OWN)?;
+        files::make_folder(&root.path("/etc/cron.d"), 0o755)?;
         files::write_if_changed(&root.path(CRON), LINES, 0o644)?;
         if self.role == Role::Founder {
             Wanted::of(root, &self.site)?.write(root)?;
