@@ -1,6 +1,7 @@
 //! The command line. `cias-firstboot` and its link `cias` are one program.
 
 mod enrol;
+mod notify;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use crate::setup;
 use crate::simulate::Defect;
 
 pub use enrol::Enrol;
+pub use notify::Notify;
 
 /// Turns a freshly installed Proxmox VE server into a node of its cluster
 ///
@@ -133,6 +135,13 @@ Examples:
   cias backup-gateway
   cias backup-gateway --wait 0")]
     BackupGateway(BackupGateway),
+    /// See whether messages reach the administrator
+    ///
+    /// A node tells of a founding, of each join and refusal, and of its own failures: by mail to `notify.mail` (else `site.mail`), and by a
+    /// POST to `notify.webhook` if the site file has one. What is not taken is kept in /var/lib/cias/notify and tried again by the agent for three
+    /// days. Needs root.
+    #[command(subcommand)]
+    Notify(Notify),
     /// End what `MooseFS` runs here, the mount first; the boot script's word for it when the machine goes down
     #[command(hide = true)]
     EndServices,

@@ -10,9 +10,10 @@ use crate::agent::withdraw::withdraw;
 use crate::facts::Facts;
 use crate::identity::{self, Plan};
 use crate::interrupt::Interrupt;
-use crate::journal::{self, Journal, Progress};
+use crate::journal::{self, Journal, Progress, State};
 use crate::log::Log;
 use crate::node::{self, Stage};
+use crate::notify::{self, Event};
 use crate::outcome::Class;
 use crate::runner::{Call, Host};
 use crate::site::Who;
@@ -55,7 +56,13 @@ pub fn run(request: &Request) -> Result<()> {
     let stopped = memory::stopped(&system.root, system.runner)?;
     let result = match &stopped {
         Some(stopped) => refuse_a_stopped_one(&system, stopped),
-        None => stages(request, &system, &mut journal),
+        None => {
+            let result = stages(request, &system, &mut journal);
+            if let Err(error) = &result {
+                tell(&system, journal.state(), error);
+            }
+            result
+        }
     };
     if let Err(error) = &result {
         log.note(&format!("error: {error:#}"));
@@ -87,6 +94,29 @@ fn stages(request: &Request, system: &System, journal: &mut Journal) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Tells the administrator of a failure; whoever only waits, or was interrupted, goes on by itself.
+fn tell(system: &System, state: &State, error: &anyhow::Error) {
+    if matches!(Class::of(error), Class::TryLater | Class::Interrupted) {
+        return;
+    }
+    // Without a site there is nobody to tell, and that is the error.
+    let Ok(site) = node::load_site(&system.root) else { return };
+    let reason = format!("{error:#}");
+    let step = failed_step(state, &reason);
+    notify::tell_once(system, &site, Event::step_failed(&site, &notify::here(&system.root), step, &reason));
+}
+
+/// The step that the reason names, or else its stage.
+fn failed_step<'s>(state: &'s State, reason: &str) -> &'s str {
+    let failed = |stage: &&journal::Stage| stage.progress == Progress::Failed;
+    let Some(stage) = state.stages.iter().rfind(failed) else { return "settle the identity" };
+    let count = stage.steps.len();
+    let named = |(at, step): &(usize, &journal::Step)| {
+        reason.starts_with(&format!("step {} of {count}: {}: ", at + 1, step.name))
+    };
+    stage.steps.iter().enumerate().find(named).map_or(&stage.name, |(_, step)| &step.name)
 }
 
 /// A settled identity is left alone: the administrator may have changed the network since.
