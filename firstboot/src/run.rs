@@ -56,16 +56,14 @@ pub fn run(request: &Request) -> Result<()> {
     let stopped = memory::stopped(&system.root, system.runner)?;
     let result = match &stopped {
         Some(stopped) => refuse_a_stopped_one(&system, stopped),
-        None => {
-            let result = stages(request, &system, &mut journal);
-            if let Err(error) = &result {
-                tell(&system, journal.state(), error);
-            }
-            result
-        }
+        None => stages(request, &system, &mut journal),
     };
     if let Err(error) = &result {
         log.note(&format!("error: {error:#}"));
+        // That it has stopped its agent has told.
+        if stopped.is_none() {
+            tell(&system, journal.state(), error);
+        }
     }
     let status = Status::of(journal.state(), false);
     let reason = stopped.map(|stopped| stopped.reason);
@@ -110,13 +108,13 @@ fn tell(system: &System, state: &State, error: &anyhow::Error) {
 
 /// The step that the reason names, or else its stage.
 fn failed_step<'s>(state: &'s State, reason: &str) -> &'s str {
-    let failed = |stage: &&journal::Stage| stage.progress == Progress::Failed;
-    let Some(stage) = state.stages.iter().rfind(failed) else { return "settle the identity" };
-    let count = stage.steps.len();
+    let has_failed = |stage: &&journal::Stage| stage.progress == Progress::Failed;
+    let Some(failed) = state.stages.iter().rfind(has_failed) else { return identity::STAGE };
+    let count = failed.steps.len();
     let named = |(at, step): &(usize, &journal::Step)| {
         reason.starts_with(&format!("step {} of {count}: {}: ", at + 1, step.name))
     };
-    stage.steps.iter().enumerate().find(named).map_or(&stage.name, |(_, step)| &step.name)
+    failed.steps.iter().enumerate().find(named).map_or(&failed.name, |(_, step)| &step.name)
 }
 
 /// A settled identity is left alone: the administrator may have changed the network since.

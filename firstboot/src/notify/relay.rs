@@ -134,8 +134,8 @@ impl Relay {
                 "postfix: found no process by {PID_FILE}, so that mails wait in its queue: `service postfix start`, and /var/log/mail.log tells why it ended"
             ));
         }
-        let is_there = |folder: &&str| root.names(folder).iter().any(|name| name.starts_with("libplain.so"));
-        if self.table.is_some() && !SASL.iter().any(|folder| is_there(&folder)) {
+        let is_there = |folder: &str| root.names(folder).iter().any(|name| name.starts_with("libplain.so"));
+        if self.table.is_some() && !SASL.iter().any(|folder| is_there(folder)) {
             warnings.push(format!(
                 "notify.relay_user: found no libplain.so in {}, without which postfix tells the relay no password: install the package libsasl2-modules (in packages.toml: packages = [\"libsasl2-modules\"])",
                 SASL[0]

@@ -57,7 +57,7 @@ fn try_post(system: &System, url: &str, event: &Event, body: &str, said: &str) -
 /// The last status in what wget says of the answer's head.
 fn status(said: &str) -> Option<u16> {
     let word = |line: &str| line.trim_start().strip_prefix("HTTP/")?.split(' ').nth(1)?.parse().ok();
-    said.lines().filter_map(word).last()
+    said.lines().rev().find_map(word)
 }
 
 /// What became of it.
