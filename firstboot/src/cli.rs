@@ -140,6 +140,12 @@ Examples:
     /// A node tells of a founding, of each join and refusal, and of its own failures: by mail to `notify.mail` (else `site.mail`), and by a
     /// POST to `notify.webhook` if the site file has one. What is not taken is kept in /var/lib/cias/notify and tried again by the agent for three
     /// days. Needs root.
+    #[command(after_long_help = "\
+Exit codes: 0 all ways took it; 1 not root, or a way is wrong for good;
+3 /etc/cias/site.toml is missing or wrong; 6 a way did not take it now.
+
+Examples:
+  cias notify test")]
     #[command(subcommand)]
     Notify(Notify),
     /// End what `MooseFS` runs here, the mount first; the boot script's word for it when the machine goes down

@@ -421,6 +421,7 @@ pub const TABLE: &[Row] = &[
             "--timeout",
             "--max-redirect",
             "--no-proxy",
+            "--no-http-keep-alive",
         ],
         values: &[],
         source: "wget's NEWS up to 1.11, inferred",
