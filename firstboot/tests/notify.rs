@@ -84,7 +84,7 @@ fn kept(node: &Node) -> usize {
 const TAKES: &str = "/bin/cat >> $ROOT/mails";
 
 fn next(told: &Receiver<Request>) -> Request {
-    told.recv_timeout(Duration::from_secs(60)).unwrap()
+    told.recv_timeout(Duration::from_mins(1)).unwrap()
 }
 
 #[test]
@@ -162,6 +162,35 @@ fn a_step_that_fails_is_told_once_and_what_is_not_taken_is_kept() {
     assert_eq!(log.matches("was not sent and is kept: sendmail: exit code 75: full").count(), 1, "{log}");
     assert!(!log.contains("T0KEN"), "{log}");
     assert_eq!(kept(&node), 1);
+}
+
+#[test]
+fn the_relay_is_postfixs_after_a_boot_and_stays_so() {
+    let relay = "[role]\nfounder = { mac = \"52:54:00:00:00:02\" }\n[notify]\nrelay = \"mail.example.com\"\nrelay_port = 587\nrelay_user = \"cias\"\n";
+    let node = Node::new("fresh-node", relay);
+    let file = node.path("etc/cias/site.toml");
+    let site = std::fs::read_to_string(&file).unwrap();
+    let with = site.replace("[site.secrets]\n", "[site.secrets]\nrelay_password = \"correct-horse9\"\n");
+    std::fs::write(&file, with).unwrap();
+    std::fs::create_dir_all(node.path("usr/sbin")).unwrap();
+    std::fs::write(node.path("usr/sbin/postfix"), "").unwrap();
+    let (_, stderr) = node.wants(0, &["run"]);
+    assert!(stderr.contains(": send mail through the site's relay\n"), "{stderr}");
+    assert!(stderr.contains("libsasl2-modules") && stderr.contains("`service postfix start`"), "{stderr}");
+    let main = node.read("etc/postfix/main.cf");
+    assert!(
+        main.contains("relayhost = [mail.example.com]:587\nsmtp_tls_security_level = encrypt\n"),
+        "{main}"
+    );
+    assert_eq!(node.read("etc/postfix/cias-relay"), "[mail.example.com]:587 cias:correct-horse9\n");
+    let before = node.snapshot();
+    node.wants(0, &["run"]);
+    node.wants(0, &["run", "--stage", "identity", "--again"]);
+    assert_eq!(node.snapshot(), before);
+    let said = node.read("calls")
+        + &node.read("var/log/cias/firstboot.log")
+        + &node.read("var/lib/cias/journal.json");
+    assert!(!said.contains("correct-horse9"), "{said}");
 }
 
 #[test]
