@@ -114,13 +114,16 @@ impl Agent<'_> {
     /// From now on it does nothing, also after a restart, until a person has looked.
     fn stop(&mut self, stopped: Stopped) -> Result<()> {
         self.voice.say(&format!("STOPPED: {}", stopped.reason));
-        self.tell(News::Stopped(stopped.reason.clone()));
+        let news = News::Stopped(stopped.reason.clone());
         if let Some(errand) = &self.errand {
             errand.stop();
         }
         self.again = None;
         self.memory.stopped = Some(stopped);
-        self.remember()
+        let remembered = self.remember();
+        // Only now: what keeps a message writes to the same disk.
+        self.tell(news);
+        remembered
     }
 
     /// Has the administrator be told.
