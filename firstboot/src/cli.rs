@@ -1,6 +1,7 @@
 //! The command line. `cias-firstboot` and its link `cias` are one program.
 
 mod enrol;
+mod notify;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use crate::outcome::EXIT_CODES;
 use crate::simulate::Defect;
 
 pub use enrol::Enrol;
+pub use notify::Notify;
 
 /// Turns a freshly installed Proxmox VE server into a node of its cluster
 ///
@@ -157,6 +159,19 @@ wrong; 5 it is not, and nothing was changed.
 Examples:
   cias switch")]
     Switch,
+    /// See whether messages reach the administrator
+    ///
+    /// A node tells of a founding, of each join and refusal, and of its own failures: by mail to `notify.mail` (else `site.mail`), and by a
+    /// POST to `notify.webhook` if the site file has one. What is not taken is kept in /var/lib/cias/notify and tried again by the agent for three
+    /// days. Needs root.
+    #[command(after_long_help = "\
+Exit codes: 0 all ways took it; 1 not root, or a way is wrong for good;
+3 /etc/cias/site.toml is missing or wrong; 6 a way did not take it now.
+
+Examples:
+  cias notify test")]
+    #[command(subcommand)]
+    Notify(Notify),
     /// End what `MooseFS` runs here, the mount first; the boot script's word for it when the machine goes down
     #[command(hide = true)]
     EndServices,

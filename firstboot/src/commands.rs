@@ -14,6 +14,7 @@ use crate::keepalived::health;
 use crate::keepalived::moved::{self, Moved};
 use crate::log::Log;
 use crate::moosefs;
+use crate::notify;
 use crate::outcome::Class;
 use crate::runner::Host;
 use crate::simulate::{self, Request};
@@ -49,6 +50,11 @@ pub fn dispatch(cli: Cli) -> Result<()> {
         Command::BackupGateway(given) => tell(&backup::run(&root, Duration::from_mins(given.wait))?),
         Command::ExportVms => tell(&folders::export::run(&root)?),
         Command::Switch => tell(&moved::switch(&root)?),
+        Command::Notify(cli::Notify::Test(output)) => {
+            let tested = notify::test::test(&root)?;
+            print(output.json, &tested, || tested.show())?;
+            tested.judge()
+        }
         Command::EndServices => moosefs::end::end(&root),
         Command::CheckMaster(given) if given.look => health::look(&root),
         Command::CheckMaster(_) => health::check(&root),

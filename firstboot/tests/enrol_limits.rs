@@ -1,5 +1,4 @@
 //! Stand-in: a Master in a folder (support/master.rs). What takes too long at the enrolment, whose 12 minutes are seven seconds here.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 #[path = "support/master.rs"]
 mod master;

@@ -134,7 +134,8 @@ fn a_founder_that_has_begun_nothing_yields_to_a_master_and_one_that_has_begun_st
         let said = server.node.read("var/log/cias/agent.log");
         if begins {
             assert!(said.contains("STOPPED: this machine has begun to found a cluster"), "{said}");
-            assert!(server.node.wants(0, &["status"]).0.contains("STOPPED"), "{said}");
+            // The phase is published before it is remembered, which a slow disk takes a while for.
+            wait("its word", || server.node.wants(0, &["status"]).0.contains("STOPPED").then_some(()));
             continue;
         }
         assert!(said.contains("nothing was begun here"), "{said}");

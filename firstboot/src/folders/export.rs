@@ -8,11 +8,12 @@ use crate::cluster::{members, roster};
 use crate::keepalived::health;
 use crate::log::Log;
 use crate::moosefs::steps::mount::{Mounted, mounted};
+use crate::notify::Event;
 use crate::outcome::{self, Class};
 use crate::runner::Host;
 use crate::site::Site;
 use crate::system::{Sysroot, System};
-use crate::{files, journal, node, run};
+use crate::{files, journal, node, notify, run};
 
 /// Two would copy the same.
 const LOCK: &str = "/run/cias/export-vms.lock";
@@ -27,7 +28,21 @@ pub fn run(root: &Sysroot) -> Result<String> {
     let site = node::load_site(root)?;
     // Commands are not logged: most of them find nothing to do, every few minutes.
     let host = Host::new(|_| ());
-    export(&System { root: root.clone(), runner: &host, log: &log }, &site)
+    let system = System { root: root.clone(), runner: &host, log: &log };
+    let result = export(&system, &site);
+    if let Err(error) = &result {
+        log.note(&format!("error: export-vms: {error:#}"));
+        // Cron throws away what it says.
+        if !matches!(Class::of(error), Class::TryLater | Class::Interrupted) {
+            let here = notify::here(root);
+            notify::tell_once(
+                &system,
+                &site,
+                Event::step_failed(&site, &here, "export-vms", &format!("{error:#}")),
+            );
+        }
+    }
+    result
 }
 
 pub(super) fn export(system: &System, site: &Site) -> Result<String> {

@@ -245,6 +245,14 @@ pub const TABLE: &[Row] = &[
         source: "iputils's manual since 20020927, inferred",
     },
     Row {
+        program: "postfix",
+        package: "postfix",
+        version: "2.9.6",
+        options: &["reload"],
+        values: &[],
+        source: "postfix's manual since 1.0, inferred",
+    },
+    Row {
         program: "pvecm",
         package: "pve-cluster",
         version: "3.0",
@@ -405,6 +413,26 @@ pub const TABLE: &[Row] = &[
         options: &["config"],
         values: &[],
         source: "the vendor's patch vma.c for QEMU 1.7, inferred (facts.md 19)",
+    },
+    Row {
+        program: "wget",
+        package: "wget",
+        version: "1.13.4",
+        options: &[
+            "-i",
+            "-S",
+            "-O",
+            "-o",
+            "--post-file",
+            "--header",
+            "--tries",
+            "--timeout",
+            "--max-redirect",
+            "--no-proxy",
+            "--no-http-keep-alive",
+        ],
+        values: &[],
+        source: "wget's NEWS up to 1.11, inferred",
     },
 ];
 

@@ -99,6 +99,8 @@ pub struct Secrets {
     pub enrol_host_key_public: String,
     /// Eight characters.
     pub vrrp_password: String,
+    /// Of `notify.relay_user`.
+    pub relay_password: Option<String>,
 }
 
 impl std::fmt::Debug for Secrets {
@@ -258,6 +260,12 @@ pub struct Notify {
     pub mail: Option<String>,
     /// Host that takes mail.
     pub relay: Option<String>,
+    /// Its TCP port.
+    pub relay_port: u16,
+    /// `none`, `may` or `required`.
+    pub relay_tls: String,
+    /// Who the nodes are to it.
+    pub relay_user: Option<String>,
     /// URL that gets a POST. Its path may be a secret, so that only its host is serialised.
     #[serde(serialize_with = "values::serialize_host")]
     pub webhook: Option<String>,

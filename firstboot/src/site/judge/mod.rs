@@ -2,6 +2,7 @@
 
 mod addresses;
 mod names;
+mod relay;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ pub(super) fn judge(site: &Site, findings: &Findings) {
     judge.machines();
     judge.names();
     judge.sizes();
+    judge.relay();
 }
 
 struct Judge<'s> {
