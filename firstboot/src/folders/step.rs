@@ -19,7 +19,7 @@ const CRON: &str = "/etc/cron.d/cias-export";
 
 /// What it says stands in the log, and most often it is that this node is not the Master.
 const LINES: &str = "# Written by cias, which writes it anew at each boot.\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n\
-                     */5 * * * * root cias-firstboot export-vms >/dev/null 2>&1\n";
+                     */5 * * * * root test ! -x /usr/sbin/cias-firstboot || cias-firstboot export-vms >/dev/null 2>&1\n";
 
 /// The step.
 pub struct Folders {
