@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use cias_firstboot::outcome::{Class, conclude};
 use clap::{Parser, Subcommand};
-use lab::base;
+use lab::base::{self, Variant};
 use lab::scenario::{ALL, Ci, Lab, Scenario};
 use lab::site::Programs;
 use lab::wait::Late;
@@ -32,6 +32,9 @@ enum Command {
         /// Put this tree of the vendor's installer on the image
         #[arg(long)]
         installer: Option<PathBuf>,
+        /// The image of the scenarios with the services
+        #[arg(long)]
+        services: bool,
     },
     /// Installs and boots one server and prints the node's status
     Run {
@@ -70,12 +73,15 @@ struct With {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     conclude(match cli.command {
-        Command::Base { installer } => {
-            base::ensure(&base::Options { work: cli.work, installer, standins: cli.standins })
+        Command::Base { installer, services } => {
+            let (standins, variant) =
+                (cli.standins, if services { Variant::Services } else { Variant::Plain });
+            base::ensure(&base::Options { work: cli.work, installer, standins, variant })
                 .map(|base| println!("{}", base.iso.display()))
         }
         Command::Run { disks, nics, with } => {
-            prepare(&cli.work, &cli.standins, with).and_then(|lab| lab::scenario::demo(&lab, disks, nics))
+            let lab = Bench::new(&cli.work, &cli.standins, with).and_then(|bench| bench.lab(Variant::Plain));
+            lab.and_then(|lab| lab::scenario::demo(&lab, disks, nics))
         }
         Command::Test { names, .. } if names == ["list"] => {
             for each in ALL {
@@ -84,31 +90,45 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Test { names, with } => {
-            chosen(&names).and_then(|list| test(&prepare(&cli.work, &cli.standins, with)?, &list))
+            chosen(&names).and_then(|list| test(&Bench::new(&cli.work, &cli.standins, with)?, &list))
         }
     })
 }
 
-fn prepare(work: &Path, standins: &Path, with: With) -> Result<Lab> {
-    let work = std::path::absolute(work).context("finding the work folder")?;
-    for program in [&with.builder, &with.firstboot] {
-        if !program.exists() {
-            return Err(Class::MissingTool.error(format!(
-                "found no {}, wanted the program under test: run `ci/test`, or build it and name it with an option",
-                program.display()
-            )));
+/// What labs are made from; each image is made when the first scenario needs it.
+struct Bench {
+    options: base::Options,
+    programs: Programs,
+}
+
+impl Bench {
+    fn new(work: &Path, standins: &Path, with: With) -> Result<Self> {
+        let work = std::path::absolute(work).context("finding the work folder")?;
+        for program in [&with.builder, &with.firstboot] {
+            if !program.exists() {
+                return Err(Class::MissingTool.error(format!(
+                    "found no {}, wanted the program under test: run `ci/test`, or build it and name it with an option",
+                    program.display()
+                )));
+            }
         }
+        let programs = Programs {
+            builder: std::path::absolute(with.builder).context("finding the builder")?,
+            firstboot: std::path::absolute(with.firstboot).context("finding the node's program")?,
+        };
+        let (installer, standins) = (with.installer, standins.to_owned());
+        let options = base::Options { work, installer, standins, variant: Variant::Plain };
+        Ok(Self { options, programs })
     }
-    let programs = Programs {
-        builder: std::path::absolute(with.builder).context("finding the builder")?,
-        firstboot: std::path::absolute(with.firstboot).context("finding the node's program")?,
-    };
-    let base = base::ensure(&base::Options {
-        work: work.clone(),
-        installer: with.installer,
-        standins: standins.to_owned(),
-    })?;
-    Ok(Lab { folder: work.join("run"), base, programs })
+
+    fn folder(&self) -> PathBuf {
+        self.options.work.join("run")
+    }
+
+    fn lab(&self, variant: Variant) -> Result<Lab> {
+        let base = base::ensure(&base::Options { variant, ..self.options.clone() })?;
+        Ok(Lab { folder: self.folder().join(variant.folder()), base, programs: self.programs.clone() })
+    }
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {
@@ -129,15 +149,17 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {
     Ok(list)
 }
 
-fn test(lab: &Lab, list: &[&Scenario]) -> Result<()> {
+fn test(bench: &Bench, list: &[&Scenario]) -> Result<()> {
     let mut failed = Vec::new();
     for scenario in list {
-        let mut result = scenario.run(lab);
+        // Made once: after that it is found in a moment.
+        let lab = bench.lab(scenario.image)?;
+        let mut result = scenario.run(&lab);
         let late =
             result.as_ref().err().and_then(|error| error.downcast_ref::<Late>().map(ToString::to_string));
         if let (Some(reason), true) = (late, std::env::var_os("CI").is_some()) {
             println!("FLAKY {}: {reason}", scenario.name);
-            result = scenario.run(lab);
+            result = scenario.run(&lab);
         }
         if let Err(error) = result {
             eprintln!("lab: {}: FAILED: {error:#}", scenario.name);
@@ -149,7 +171,7 @@ fn test(lab: &Lab, list: &[&Scenario]) -> Result<()> {
         failed.is_empty(),
         "failed: {}: their consoles are below {}",
         failed.join(", "),
-        lab.folder.display()
+        bench.folder().display()
     );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A stand-in for the programs of Proxmox VE 3.2 that form a cluster and have no Debian package: pmxcfs, pvecm, cman.
+//! A stand-in for programs of Proxmox VE 3.2 that have no Debian package: pmxcfs, pvecm and cman, which form a cluster, pvesm and vma.
 //! One program, by the name under which it is called, or `pve-standins NAME ...`.
 //!
 //! Written from the facts (pve-3.2-tools.md), not from the vendor's code. Where it differs on purpose:
@@ -11,6 +11,7 @@
 //! - cman looks at /etc/cluster/cluster.conf by itself, besides `cman_tool version -r`.
 //! - scp fetches key and cluster.conf in `pvecm add`, the list of ciphers is today's, `cman_tool nodes` shows UTC, host keys
 //!   other than RSA are shared if there is no RSA one, and more than 10000 files or 30 MiB is ENOSPC (not in the facts).
+//! - pvesm knows the types dir and nfs, and no volumes; vma makes archives without disks.
 //! - fenced, `dlm_controld`, clvm, certificates' serial numbers, the cluster log and .rrd are empty or missing.
 
 mod args;
@@ -25,14 +26,16 @@ mod group;
 mod host;
 mod pmxcfs;
 mod pvecm;
+mod pvesm;
 mod quorum;
+mod vma;
 mod wire;
 
 use std::process::ExitCode;
 
 use args::Args;
 
-const NAMES: &str = "pmxcfs, create_pmxcfs_db, pvecm, cman_tool, cmand, cman-init";
+const NAMES: &str = "pmxcfs, create_pmxcfs_db, pvecm, pvesm, vma, cman_tool, cmand, cman-init";
 
 fn main() -> ExitCode {
     let mut words = std::env::args();
@@ -45,6 +48,8 @@ fn main() -> ExitCode {
     let done = match program.as_str() {
         "pmxcfs" => pmxcfs::run(args),
         "pvecm" => pvecm::run(args),
+        "pvesm" => pvesm::run(args),
+        "vma" => vma::run(args),
         "cman_tool" => cman::tool::run(args),
         "cmand" => cman::daemon::run(args),
         "cman-init" => Ok(cman::init(args)),

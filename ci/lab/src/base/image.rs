@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::kernel::{INITRD, Kernel, with_needs};
+use super::variant::Variant;
 use super::{EPOCH, Shop, make, node, packages, put, remove};
 
 /// Stand-ins by the path that they get in the installer's root.
@@ -62,6 +63,8 @@ pub struct Parts<'a> {
     pub standins: &'a Path,
     /// A tree of the vendor's installer.
     pub replace: Option<&'a Path>,
+    /// What it has.
+    pub variant: Variant,
 }
 
 /// Builds the image at `iso`.
@@ -113,7 +116,7 @@ fn fill(shop: &Shop, parts: &Parts, tree: &Path) -> Result<()> {
     for (name, bytes) in packages::vendor(&parts.kernel, parts.standins)? {
         put(tree, &format!("/proxmox/packages/{name}"), 0o644, bytes)?;
     }
-    base(shop, &parts.node, tree)?;
+    base(shop, parts, tree)?;
     boot(shop, &parts.kernel, tree).with_context(|| format!("making the boot files for {release}"))
 }
 
@@ -130,13 +133,13 @@ fn replace(folder: &Path, tree: &Path) -> Result<()> {
     Ok(())
 }
 
-fn base(shop: &Shop, tar: &Path, tree: &Path) -> Result<()> {
+fn base(shop: &Shop, parts: &Parts, tree: &Path) -> Result<()> {
     let root = tree.with_file_name(".node");
     remove(&root)?;
     std::fs::create_dir_all(&root).context("making the node's root")?;
     let shown = root.display();
-    shop.shell(&format!("tar --numeric-owner -xpf {} -C {shown} && rm -rf {shown}/dev/* {shown}/var/lib/apt/lists/* {shown}/var/cache/apt/*.bin", tar.display()))?;
-    node::prepare(&root)?;
+    shop.shell(&format!("tar --numeric-owner -xpf {} -C {shown} && rm -rf {shown}/dev/* {shown}/var/lib/apt/lists/* {shown}/var/cache/apt/*.bin", parts.node.display()))?;
+    node::prepare(&root, parts.variant)?;
     let base = tree.join("proxmox/pve-base.tar");
     shop.shell(&format!(
         "tar --sort=name --numeric-owner --mtime=@{EPOCH} --clamp-mtime -C {shown} -cf {} .",

@@ -57,16 +57,17 @@ pub struct Kernel {
     pub folder: PathBuf,
 }
 
-/// Unpacks and trims the kernel that apt would install.
-pub fn ensure(shop: &Shop) -> Result<Kernel> {
+/// Unpacks the kernel that apt would install and trims it to what every machine may load, and `more`.
+pub fn ensure(shop: &Shop, more: &[&str]) -> Result<Kernel> {
     let release = shop.shell(
         "apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: linux-image-\\([0-9].*-cloud-amd64\\).*/\\1/p' | head -n 1",
     )?;
     let release = release.trim().to_owned();
     anyhow::ensure!(!release.is_empty(), "apt knows no linux-image-cloud-amd64: run `apt-get update`");
     let versions = key::versions(shop, &[&format!("linux-image-{release}")])?;
+    let (recipe, more_key) = (include_bytes!("kernel.rs"), more.join(" "));
     let folder =
-        shop.cache.join(format!("kernel-{}", key::of(&[versions.as_bytes(), include_bytes!("kernel.rs")])));
+        shop.cache.join(format!("kernel-{}", key::of(&[versions.as_bytes(), recipe, more_key.as_bytes()])));
     make(&folder, |part| {
         let (raw, shown) = (part.join("raw"), part.display());
         std::fs::create_dir_all(&raw).context("making a folder")?;
@@ -77,7 +78,7 @@ pub fn ensure(shop: &Shop) -> Result<Kernel> {
             .context("copying the configuration")?;
         let modules = format!("lib/modules/{release}");
         shop.shell(&format!("depmod -b {shown}/raw {release}"))?;
-        for path in with_needs(&raw.join(&modules), &[INITRD, NODE].concat())? {
+        for path in with_needs(&raw.join(&modules), &[INITRD, NODE, more].concat())? {
             put(part, &format!("{modules}/{path}"), 0o644, std::fs::read(raw.join(&modules).join(&path))?)?;
         }
         for name in ["modules.builtin", "modules.builtin.modinfo", "modules.order"] {

@@ -1,20 +1,19 @@
 //! Content keys: the same inputs give the same name, so that a cache is never stale.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use cias_firstboot::runner::{Call, Runner};
 use sha2::{Digest, Sha256};
 
-use super::{Shop, packages, roots};
+use super::{Options, Shop, packages, roots};
 
 /// Sources of this recipe; a change of any of them makes a new image.
-const RECIPE: [&str; 5] = [
+const RECIPE: [&str; 6] = [
     include_str!("image.rs"),
     include_str!("kernel.rs"),
     include_str!("node.rs"),
     include_str!("packages.rs"),
     include_str!("roots.rs"),
+    include_str!("variant.rs"),
 ];
 
 /// The first 16 hexadecimal digits of the SHA-256 of `parts`.
@@ -29,15 +28,15 @@ pub fn of(parts: &[&[u8]]) -> String {
 }
 
 /// The key of the whole image.
-pub(super) fn of_image(shop: &Shop, installer: Option<&Path>, standins: &Path) -> Result<String> {
+pub(super) fn of_image(shop: &Shop, options: &Options) -> Result<String> {
+    let (standins, more) = (&options.standins, options.variant.packages());
     let mut parts: Vec<Vec<u8>> = RECIPE.iter().map(|text| text.as_bytes().to_vec()).collect();
     parts.extend(super::image::STANDINS.iter().map(|(_, text)| text.as_bytes().to_vec()));
     parts.extend(packages::STANDINS.iter().map(|text| text.as_bytes().to_vec()));
     parts.push(std::fs::read(standins).with_context(|| format!("reading {}", standins.display()))?);
-    parts.push(
-        versions(shop, &[roots::INSTALLER, roots::NODE, &["linux-image-cloud-amd64"]].concat())?.into_bytes(),
-    );
-    if let Some(folder) = installer {
+    let packages = [roots::INSTALLER, roots::NODE, more, &["linux-image-cloud-amd64"]].concat();
+    parts.push(versions(shop, &packages)?.into_bytes());
+    if let Some(folder) = &options.installer {
         let mut files: Vec<_> = walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok).collect();
         files.sort_by(|a, b| a.path().cmp(b.path()));
         for file in files.iter().filter(|file| file.file_type().is_file()) {

@@ -8,12 +8,16 @@ pub(crate) mod key;
 mod node;
 mod packages;
 mod roots;
+mod sources;
+mod variant;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cias_firstboot::outcome::Class;
 use cias_firstboot::runner::{Call, Host, Runner};
+
+pub use variant::Variant;
 
 /// The date of everything that the lab builds, in seconds since 1970: 10 March 2014.
 pub const EPOCH: u64 = 1_394_409_600;
@@ -27,6 +31,8 @@ pub struct Options {
     pub installer: Option<PathBuf>,
     /// The static program of the cluster's stand-ins.
     pub standins: PathBuf,
+    /// Which image.
+    pub variant: Variant,
 }
 
 /// What `lab base` made, or found already made.
@@ -49,13 +55,13 @@ pub fn ensure(options: &Options) -> Result<Base> {
     let cache = std::path::absolute(options.work.join("cache")).context("finding the work folder")?;
     std::fs::create_dir_all(&cache).with_context(|| format!("making {}", cache.display()))?;
     let shop = Shop { cache, host: Host::unchecked(|_| ()) };
-    let added = packages::added(&shop)?;
-    let key = key::of_image(&shop, options.installer.as_deref(), &options.standins)?;
+    let variant = options.variant;
+    let key = key::of_image(&shop, options)?;
     let iso = shop.cache.join(format!("base-{key}.iso"));
     if !iso.exists() {
-        let kernel = kernel::ensure(&shop)?;
+        let kernel = kernel::ensure(&shop, variant.modules())?;
         let installer = roots::ensure(&shop, "installer", roots::INSTALLER)?;
-        let node = roots::ensure(&shop, "node", roots::NODE)?;
+        let node = roots::ensure(&shop, "node", &[roots::NODE, variant.packages()].concat())?;
         image::build(
             &shop,
             &image::Parts {
@@ -64,10 +70,12 @@ pub fn ensure(options: &Options) -> Result<Base> {
                 node,
                 standins: &options.standins,
                 replace: options.installer.as_deref(),
+                variant,
             },
             &iso,
         )?;
     }
+    let added = packages::added(&shop, &iso, variant)?;
     Ok(Base { iso, added })
 }
 

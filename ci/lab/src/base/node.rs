@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::put;
+use super::variant::Variant;
 
 const POSTFIX: &str = include_str!("../../standins/postfix");
 
@@ -13,7 +14,7 @@ const POSTFIX: &str = include_str!("../../standins/postfix");
 pub const WORDS: &str = "console=tty0 console=ttyS0,115200 no_timer_check net.ifnames=0 mitigations=off nokaslr tsc=reliable audit=0 transparent_hugepage=never quiet";
 
 /// Turns the unpacked minimal system at `root` into the base of a node.
-pub fn prepare(root: &Path) -> Result<()> {
+pub fn prepare(root: &Path, variant: Variant) -> Result<()> {
     let grub = format!(
         "GRUB_DEFAULT=0\nGRUB_TIMEOUT=1\nGRUB_DISTRIBUTOR=Debian\nGRUB_CMDLINE_LINUX=\"{WORDS}\"\nGRUB_TERMINAL=\"console serial\"\nGRUB_SERIAL_COMMAND=\"serial --unit=0 --speed=115200\"\nGRUB_DISABLE_OS_PROBER=true\n"
     );
@@ -32,9 +33,11 @@ pub fn prepare(root: &Path) -> Result<()> {
     )?;
     put(root, "/etc/initramfs-tools/conf.d/resume", 0o644, "RESUME=none\n")?;
     put(root, "/etc/acpi/events/powerbtn", 0o644, "event=button/power.*\naction=/sbin/poweroff\n")?;
-    put(root, "/usr/sbin/postfix", 0o755, POSTFIX)?;
-    put(root, "/usr/sbin/postsuper", 0o755, POSTFIX)?;
-    put(root, "/etc/postfix/dynamicmaps.cf", 0o644, "")?;
+    if !variant.has_postfix() {
+        put(root, "/usr/sbin/postfix", 0o755, POSTFIX)?;
+        put(root, "/usr/sbin/postsuper", 0o755, POSTFIX)?;
+        put(root, "/etc/postfix/dynamicmaps.cf", 0o644, "")?;
+    }
     put(root, "/etc/hostname", 0o644, "base\n")?;
     put(root, "/etc/resolv.conf", 0o644, "")?;
     let inittab = root.join("etc/inittab");

@@ -4,9 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cias_builder::deb::{Content, Package};
+use cias_builder::packages::{fetch, profile, resolve};
+use cias_builder::progress::Progress;
+use cias_firstboot::interrupt::Interrupt;
 
 use super::kernel::Kernel;
-use super::{EPOCH, Shop, key, make, put};
+use super::variant::Variant;
+use super::{EPOCH, Shop, key, make, put, sources};
 
 /// Stand-ins inside the packages, for the image's key.
 pub const STANDINS: &[&str] = &[CLUSTER_INIT, MANAGER_INIT, CMAN_INIT];
@@ -15,8 +19,11 @@ const CLUSTER_INIT: &str = include_str!("../../standins/pve-cluster.init");
 const MANAGER_INIT: &str = include_str!("../../standins/pve-manager.init");
 const CMAN_INIT: &str = include_str!("../../standins/cman.init");
 
-/// Real packages that the lab's site adds: what bond0 needs is not in the base system, and comes through the image.
+/// Real packages that the lab's site adds beside those of its profile: what bond0 needs is not in the base system, and comes through the image.
 const ADDED: &[&str] = &["ifenslave", "ethtool"];
+
+/// Prints the machine's own package sources, whatever they are.
+const SOURCES: &str = "cat \"$({ grep -slE '^(deb |URIs:)' /etc/apt/sources.list.d/*.sources /etc/apt/sources.list || true; } | head -n 1)\"";
 
 fn package(name: &str, version: &str, depends: &str) -> Package {
     let fields = [
@@ -82,6 +89,9 @@ pub fn vendor(kernel: &Kernel, standins: &Path) -> Result<Vec<(String, Vec<u8>)>
     manager.add("/etc/init.d/pve-manager", 0o755, Content::Bytes(MANAGER_INIT.into()));
     let version = "#!/bin/sh\n# A stand-in of the vendor's program.\necho 'pve-manager/3.2-1/lab (running kernel: '\"$(uname -r)\"')'\n";
     manager.add("/usr/bin/pveversion", 0o755, Content::Bytes(version.into()));
+    // The vendor has them in libpve-storage-perl and pve-qemu-kvm, on which its pve-manager depends.
+    manager.add("/usr/sbin/pvesm", 0o777, Content::Link("../bin/pve-standins".to_owned()));
+    manager.add("/usr/bin/vma", 0o777, Content::Link("pve-standins".to_owned()));
     manager.script("postinst", start("pve-manager"));
 
     let meta = package("proxmox-ve-2.6.32", "3.2-121", &format!("pve-manager, {name}"));
@@ -91,20 +101,28 @@ pub fn vendor(kernel: &Kernel, standins: &Path) -> Result<Vec<(String, Vec<u8>)>
         .collect()
 }
 
-/// The folder of real packages that the lab's site adds, downloaded once for each version.
-pub fn added(shop: &Shop) -> Result<PathBuf> {
-    let versions = key::versions(shop, ADDED)?;
-    let folder = shop.cache.join(format!("added-{}", key::of(&[versions.as_bytes()])));
+/// The folder of real packages that the lab's site adds, with what they need on the image `iso`: found and fetched as a user
+/// does it, once for each version. Downloads are kept for the next time.
+pub fn added(shop: &Shop, iso: &Path, variant: Variant) -> Result<PathBuf> {
+    let list = shop.shell(SOURCES).context("looking for this machine's package sources")?;
+    let keys = shop.shell("ls /usr/share/keyrings/debian-archive-keyring.gpg /etc/apt/trusted.gpg.d/*.{asc,gpg} 2>/dev/null || true")?;
+    let keys: Vec<String> = keys.lines().map(str::to_owned).collect();
+    let dates = shop.shell("apt-config dump Acquire::Check-Valid-Until")?;
+    let wanted = (variant.profile(), ADDED);
+    let request = sources::request(&sources::parse(&list), &keys, wanted, dates.contains("\"false\""))?;
+    let profile = variant.profile().map_or(&[][..], profile::packages);
+    let names: Vec<&str> = profile.iter().map(|wanted| wanted.name).chain(ADDED.to_vec()).collect();
+    let versions = key::versions(shop, &names)?;
+    let image = iso.file_name().unwrap_or_default().as_encoded_bytes();
+    let folder =
+        shop.cache.join(format!("added-{}", key::of(&[request.as_bytes(), versions.as_bytes(), image])));
     make(&folder, |part| {
-        put(part, "versions", 0o644, versions.as_bytes())?;
-        // An epoch of a version is written as %3a in the name; the installer's shell and our builder want it gone.
-        let rename = "for deb in *.deb; do plain=$(echo \"$deb\" | sed 's/_[0-9]*%3a/_/'); [ \"$deb\" = \"$plain\" ] || mv \"$deb\" \"$plain\"; done";
-        shop.shell(&format!(
-            "cd {} && apt-get -q download {} >&2 && {rename}",
-            part.display(),
-            ADDED.join(" ")
-        ))?;
-        Ok(())
+        put(part, "packages.toml", 0o644, &request)?;
+        let (file, interrupt) = (part.join("packages.toml"), Interrupt::default());
+        resolve::resolve(&file, iso, &interrupt)?;
+        let cache = Some(shop.cache.join("debs"));
+        let order = fetch::Order { packages: file, out: Some(part.to_owned()), cache, force: false };
+        fetch::fetch(&order, Progress::new(), &interrupt).map(drop)
     })?;
     Ok(folder)
 }

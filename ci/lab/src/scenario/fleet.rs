@@ -12,6 +12,7 @@ use super::Lab;
 use super::asserts::Node;
 use super::formed;
 use super::road;
+use super::services_formed;
 use crate::guest::{Guest, Start};
 use crate::kept;
 use crate::machine::{Disk, Fault, Machine, OVERLAY};
@@ -29,7 +30,7 @@ const DATA: (&str, u32) = ("DATA1", 1);
 const MEMORY: u32 = 768;
 
 /// What the servers of a fleet and their saved states are made from, besides the installation.
-const RECIPE: [&str; 2] = [include_str!("fleet.rs"), formed::RECIPE];
+const RECIPE: [&str; 3] = [include_str!("fleet.rs"), formed::RECIPE, services_formed::RECIPE];
 
 /// An installed system disk, from which servers are made.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Mould {
     image: PathBuf,
     /// The key for root on its nodes.
     key: PathBuf,
+    /// Memory of each server in MiB.
+    memory: u32,
 }
 
 impl Mould {
@@ -63,7 +66,12 @@ impl Mould {
             road::copy(&original, &image)?;
             Inside::find(&image, SITE)?.write(&text)
         })?;
-        Ok(Self { image, key: LabSite::in_folder(&installed).key })
+        Ok(Self { image, key: LabSite::in_folder(&installed).key, memory: MEMORY })
+    }
+
+    /// For servers with so many MiB of memory.
+    pub fn with_memory(self, memory: u32) -> Self {
+        Self { memory, ..self }
     }
 }
 
@@ -113,7 +121,7 @@ impl Fleet {
         let name = server_name(number);
         let machine = Machine {
             serial: format!("LAB-{}", name.to_uppercase()),
-            memory: MEMORY,
+            memory: mould.memory,
             disks: [(SYSTEM, true), (DATA.0, false)]
                 .map(|(serial, boot)| self.disk(&name, serial, boot))
                 .into(),
@@ -185,19 +193,19 @@ impl Fleet {
     /// scenario that begins there goes on from its own layers over it.
     pub fn saved(
         lab: &Lab,
+        mould: &Mould,
         name: &str,
         (state, count): (&str, usize),
         form: impl FnOnce(&Fleet, &mut Vec<Guest<'_>>) -> Result<()>,
     ) -> Result<Self> {
-        let mould = Mould::unpinned(lab)?;
         let folder = lab.folder.join(state);
         kept::ensure(&folder, &of_saved(lab, count)?, || {
-            let fleet = Self::new(lab, state, &mould, count)?;
+            let fleet = Self::new(lab, state, mould, count)?;
             let mut guests = fleet.start(0..count)?;
             form(&fleet, &mut guests)?;
             fleet.save(guests)
         })?;
-        let mut fleet = Self::new(lab, name, &mould, count)?;
+        let mut fleet = Self::new(lab, name, mould, count)?;
         for server in &mut fleet.servers {
             for disk in &server.machine.disks {
                 let file = disk.image.file_name().context("finding a disk")?;

@@ -5,7 +5,7 @@ use cias_firstboot::cluster::members::Members;
 use cias_firstboot::hello::ledger::Ledger;
 
 use super::Lab;
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Mould};
 use super::road::{self, ADDRESS, BOOT, PHASES};
 use crate::guest::{self, Guest};
 use crate::phases::Phases;
@@ -24,7 +24,7 @@ pub const THREE: &str = "saved-three";
 
 /// Two servers, nobody pinned, of which one was elected and has settled.
 pub fn elected(lab: &Lab, name: &str) -> Result<Fleet> {
-    Fleet::saved(lab, name, ("saved-elected", 2), |fleet, guests| {
+    Fleet::saved(lab, &Mould::unpinned(lab)?, name, ("saved-elected", 2), |fleet, guests| {
         answered(fleet, guests)?;
         guest::all(guests, "founder that is done", BOOT, |_| Ok(fleet.node(ADDRESS).is_done()?.then_some(())))
     })
@@ -32,7 +32,7 @@ pub fn elected(lab: &Lab, name: &str) -> Result<Fleet> {
 
 /// One server that was elected, has founded its cluster and serves.
 pub fn founder(lab: &Lab, name: &str) -> Result<Fleet> {
-    Fleet::saved(lab, name, ("saved-founder", 1), |fleet, guests| {
+    Fleet::saved(lab, &Mould::unpinned(lab)?, name, ("saved-founder", 1), |fleet, guests| {
         answered(fleet, guests)?;
         serves(fleet, guests)
     })
@@ -40,7 +40,7 @@ pub fn founder(lab: &Lab, name: &str) -> Result<Fleet> {
 
 /// Three servers that were switched on together and are one cluster.
 pub fn three(lab: &Lab, name: &str) -> Result<Fleet> {
-    Fleet::saved(lab, name, (THREE, 3), |fleet, guests| {
+    Fleet::saved(lab, &Mould::unpinned(lab)?, name, (THREE, 3), |fleet, guests| {
         // Each of them was made from that installation.
         let mut phases = Phases::after(&road::installation(lab)?.join(PHASES))?;
         joined(fleet, guests, &NODES, &mut phases)?;

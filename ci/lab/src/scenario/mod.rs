@@ -19,6 +19,10 @@ mod power;
 mod probes;
 pub mod road;
 mod saved;
+mod services;
+mod services_boot;
+mod services_formed;
+mod services_shown;
 mod sites;
 mod three;
 
@@ -27,7 +31,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::base::Base;
+use crate::base::{Base, Variant};
 use crate::site::Programs;
 
 /// What a scenario runs with.
@@ -71,6 +75,8 @@ pub struct Scenario {
     pub shows: &'static str,
     /// When CI runs it.
     pub ci: Ci,
+    /// The image that it needs.
+    pub image: Variant,
     run: fn(&Lab) -> Result<()>,
 }
 
@@ -80,156 +86,203 @@ pub const ALL: &[Scenario] = &[
         name: "one-node",
         shows: "installed unattended without video, DHCP or keyboard onto the second BIOS disk, and provisioned (probes 12, 13 and 15)",
         ci: Ci::Fresh,
+        image: Variant::Plain,
         run: one_node::one_node,
     },
     Scenario {
         name: "used-disk",
         shows: "a system disk with an old GPT, LVM and md signatures is cleared and installed (probe 14)",
         ci: Ci::Fresh,
+        image: Variant::Plain,
         run: one_node::used_disk,
     },
     Scenario {
         name: "medium-left-in",
         shows: "with the CD or a stick left in, an installed server starts its own system, three times each; the override works",
         ci: Ci::Installed,
+        image: Variant::Plain,
         run: guard::medium_left_in,
     },
     Scenario {
         name: "power-cut-install",
         shows: "an installation that loses power starts afresh; one that was finished boots",
         ci: Ci::Fresh,
+        image: Variant::Plain,
         run: power::install,
     },
     Scenario {
         name: "power-cut-identity",
         shows: "a node that loses power while it settles its name and network ends as if nothing had happened",
         ci: Ci::Installed,
+        image: Variant::Plain,
         run: power::identity,
     },
     Scenario {
         name: "power-cut-disks",
         shows: "the same while it formats its data disks",
         ci: Ci::Installed,
+        image: Variant::Plain,
         run: power::disks,
     },
     Scenario {
         name: "busy-disks",
         shows: "disks in use, read-only or broken stay as they are, byte for byte, whatever the site allows to wipe",
         ci: Ci::Installed,
+        image: Variant::Plain,
         run: busy::busy_disks,
     },
     Scenario {
         name: "nic-loss",
         shows: "the address stays reachable with either NIC's link off, and is back after all were off",
         ci: Ci::Installed,
+        image: Variant::Plain,
         run: links::nic_loss,
     },
     Scenario {
         name: "cluster-of-one",
         shows: "the stand-ins of pmxcfs, pvecm and cman make a quorate cluster of one on real corosync",
         ci: Ci::No,
+        image: Variant::Plain,
         run: cluster::of_one,
     },
     Scenario {
         name: "no-network",
         shows: "installed without DHCP and without a cable in any NIC (probe 12)",
         ci: Ci::No,
+        image: Variant::Plain,
         run: probes::no_network,
     },
     Scenario {
         name: "no-video",
         shows: "installed without a video card (probe 13)",
         ci: Ci::No,
+        image: Variant::Plain,
         run: probes::no_video,
     },
     Scenario {
         name: "two-disks",
         shows: "the boot loader goes to the chosen disk, the second of the firmware (probe 15)",
         ci: Ci::No,
+        image: Variant::Plain,
         run: probes::two_disks,
     },
     Scenario {
         name: "package",
         shows: "the package passes lintian and is installed, upgraded, removed and purged by dpkg in the image's base system",
         ci: Ci::Fresh,
+        image: Variant::Plain,
         run: package::package,
     },
     Scenario {
         name: "not-founder",
         shows: "a server that the site does not pin waits, says so, and boots to a login prompt",
         ci: Ci::Fresh,
+        image: Variant::Plain,
         run: one_node::not_founder,
     },
     Scenario {
         name: "elected",
         shows: "where nobody is pinned, the agent of a lone server elects it, and it comes up under its name without a reboot",
         ci: Ci::No,
+        image: Variant::Plain,
         run: one_node::elected,
     },
     Scenario {
         name: "saved-fleet",
         shows: "two running servers are saved and go on from the same state twice",
         ci: Ci::No,
+        image: Variant::Plain,
         run: saved::saved_fleet,
     },
     Scenario {
         name: "three-nodes",
         shows: "three servers switched on together become one cluster: one founder, two that join, nobody else gets in",
         ci: Ci::Installed,
+        image: Variant::Plain,
         run: three::three_nodes,
     },
     Scenario {
         name: "manual-setup",
         shows: "of two servers that a person installed by the vendor's label, `cias setup` makes the founder and a node that joins it",
         ci: Ci::No,
+        image: Variant::Plain,
         run: manual::manual_setup,
     },
     Scenario {
         name: "join-interrupted",
         shows: "the power of a joining node goes, then the Master's during a join: both recover, nobody is there twice",
         ci: Ci::Fresh,
+        image: Variant::Plain,
         run: join::join_interrupted,
     },
     Scenario {
         name: "attacker",
         shows: "a stranger who records, forges, floods and says to be the Master keeps no server out and gets in nowhere",
         ci: Ci::Installed,
+        image: Variant::Plain,
         run: attacker::attacker,
     },
     Scenario {
         name: "late-joiner",
         shows: "servers whose clocks stand in 2000 and days ahead get the time and a place, and join",
         ci: Ci::No,
+        image: Variant::Plain,
         run: join::late_joiner,
     },
     Scenario {
         name: "rejoin",
         shows: "a server that is installed again gets its own place; after it was removed, another one",
         ci: Ci::No,
+        image: Variant::Plain,
         run: join::rejoin,
     },
     Scenario {
         name: "two-sites",
         shows: "two sites on one wire form two clusters; with equal addresses the second founder stops",
         ci: Ci::No,
+        image: Variant::Plain,
         run: sites::two_sites,
     },
     Scenario {
         name: "multicast-dropped",
         shows: "a join over a wire without multicast is not begun, and the sentence names the IGMP querier",
         ci: Ci::No,
+        image: Variant::Plain,
         run: sites::multicast_dropped,
+    },
+    Scenario {
+        name: "services-one-node",
+        shows: "one founder alone has the addresses, keeps files in one copy, and serves",
+        ci: Ci::No,
+        image: Variant::Services,
+        run: services::one_node,
+    },
+    Scenario {
+        name: "services",
+        shows: "three nodes: addresses, MooseFS with two copies, storages, schedules, the NAS and mail, from power-on",
+        ci: Ci::No,
+        image: Variant::Services,
+        run: services::services,
+    },
+    Scenario {
+        name: "services-cold-boot",
+        shows: "three nodes that were off, switched on in three orders, have the same files again with nobody's help",
+        ci: Ci::No,
+        image: Variant::Services,
+        run: services_boot::cold_boot,
     },
     Scenario {
         name: "vendor-label",
         shows: "the vendor's own label still reaches the vendor's X starter",
         ci: Ci::Fresh,
+        image: Variant::Plain,
         run: labels::vendor_label,
     },
     Scenario {
         name: "refused",
         shows: "without a disk that fits, nothing is written, the reason is on the screen and the server does not reboot",
         ci: Ci::Fresh,
+        image: Variant::Plain,
         run: labels::refused,
     },
 ];

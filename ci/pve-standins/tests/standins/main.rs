@@ -5,4 +5,5 @@ mod cman;
 mod filesystem;
 mod members;
 mod pvecm;
+mod pvesm;
 mod support;

@@ -1,0 +1,87 @@
+//! All services of a cluster, on three nodes and on one.
+
+use anyhow::Result;
+
+use super::Lab;
+use super::fleet::Fleet;
+use super::formed::{self, NODES};
+use super::road::{BOOT, PHASES};
+use super::services_formed::{self, Beside, VIP};
+use super::services_shown as shown;
+use crate::guest::{self, Guest};
+use crate::kept;
+use crate::phases::Phases;
+
+/// The name of an archive of the gateway.
+const ARCHIVE: &str = "vzdump-qemu-100-2026_01_05-02_00_01.vma";
+
+/// The archive of the gateway that each node keeps.
+const KEPT: &str = "/var/lib/vz/dump/zentyal.tar.vma";
+
+/// Three servers that nobody touched have all services; the times of the way there are printed.
+pub fn services(lab: &Lab) -> Result<()> {
+    // Another run's cluster would show nothing about this one.
+    kept::forget(&lab.folder.join(services_formed::THREE))?;
+    let fleet = services_formed::three(lab, "services")?;
+    let beside = Beside::start(&fleet)?;
+    let mut guests = fleet.start(0..3)?;
+    guest::all(&mut guests, "answer of the Master", BOOT, |_| Ok(fleet.net.answers(VIP)?.then_some(())))?;
+    formed::whole(&fleet, &NODES)?;
+    serves(&fleet, &mut guests, &beside, &NODES, 2)?;
+    shown::strangers_are_refused(&fleet, NODES[1])?;
+    shown::a_killed_mount_comes_back(&fleet, NODES[2])?;
+    cron(&fleet, &mut guests)
+}
+
+/// A founder alone keeps one copy of all, and serves.
+pub fn one_node(lab: &Lab) -> Result<()> {
+    let fleet = Fleet::new(lab, "services-one-node", &services_formed::mould(lab)?, 1)?;
+    let beside = Beside::start(&fleet)?;
+    let mut guests = fleet.start(0..1)?;
+    let mut phases = Phases::begin();
+    services_formed::up(&fleet, &mut guests, &NODES[..1], &mut phases)?;
+    phases.end(&fleet.folder.join(PHASES))?;
+    formed::serves(&fleet, &mut guests)?;
+    serves(&fleet, &mut guests, &beside, &NODES[..1], 1)?;
+    shown::a_killed_mount_comes_back(&fleet, NODES[0])?;
+    beside.has_told(&fleet, &mut guests, &NODES[..1])
+}
+
+/// Everything that nodes in any number have.
+fn serves(
+    fleet: &Fleet,
+    guests: &mut [Guest],
+    beside: &Beside,
+    addresses: &[&str],
+    copies: usize,
+) -> Result<()> {
+    shown::addresses(fleet, addresses)?;
+    shown::moosefs(fleet, guests, addresses, copies)?;
+    shown::files(fleet, guests, addresses, copies)?;
+    shown::storages(fleet, &beside.nas, addresses)?;
+    shown::schedules(fleet, addresses)
+}
+
+/// Every node's cron reads the cluster's table, and takes the gateway's archive on a Monday at four.
+fn cron(fleet: &Fleet, guests: &mut [Guest]) -> Result<()> {
+    fleet.node(NODES[0]).ask("echo '* * * * * root touch /root/cron-was-here' >>/etc/pve/vzdump.cron")?;
+    for address in NODES {
+        formed::holds(fleet, guests, address, "[ -e /root/cron-was-here ]", "job of the cluster's table")?;
+    }
+    let node = fleet.node(NODES[2]);
+    let archive = format!("/mnt/mfs/backup/dump/{ARCHIVE}");
+    node.ask(&format!("[ ! -e {KEPT} ] && echo 'memory: 512' >/root/qemu-server.conf && vma create {archive} -c /root/qemu-server.conf"))?;
+    node.ask("date -s \"$(date -d 'next monday' +%F) 03:59:30\"")?;
+    formed::holds(
+        fleet,
+        guests,
+        NODES[2],
+        &format!("cmp -s {KEPT} {archive}"),
+        "kept archive of the gateway",
+    )?;
+    node.contains("cias backup-gateway", &format!("{ARCHIVE}, the newest one, already"))?;
+    // What vzdump has not finished, or is none, replaces nothing.
+    node.ask(&format!("echo rubbish >{}", archive.replace("2026", "2027")))?;
+    node.contains("cias backup-gateway 2>&1; echo code-$?", "code-1")?;
+    node.equals(&format!("cmp {KEPT} {archive} && echo same"), "same")
+}

@@ -1,0 +1,153 @@
+//! What must be true of a cluster with its services, whoever looks.
+
+use anyhow::{Context, Result, ensure};
+
+use super::fleet::Fleet;
+use super::road::BOOT;
+use super::services_formed::{NAS, OUTSIDE, VIP};
+use crate::guest::{self, Guest};
+use crate::nas::Nas;
+
+/// A host that only the gateway outside leads to.
+const FAR: &str = "198.51.100.7";
+
+/// A stranger's address: in the LAN, and not of the cluster.
+const STRANGER: &str = "10.0.7.7";
+
+/// Both addresses are on the Master, the first of `addresses`, alone, both answer, and answers from outside leave by the gateway there.
+pub fn addresses(fleet: &Fleet, addresses: &[&str]) -> Result<()> {
+    for (place, address) in addresses.iter().enumerate() {
+        let shown = fleet.node(address).ask("ip -4 -o addr show")?;
+        for wanted in [VIP, OUTSIDE.0] {
+            let count = shown.matches(&format!(" {wanted}/")).count();
+            ensure!(count == usize::from(place == 0), "{address}: found {wanted} {count} times in:\n{shown}");
+        }
+    }
+    for address in [VIP, OUTSIDE.0] {
+        ensure!(fleet.net.answers(address)?, "{address} does not answer");
+    }
+    let master = fleet.node(addresses[0]);
+    let way = format!("via {} ", OUTSIDE.1);
+    master.contains(&format!("ip route get {FAR} from {}", OUTSIDE.0), &way)?;
+    let own = master.ask(&format!("ip route get {FAR}"))?;
+    ensure!(
+        !own.contains(&way),
+        "{}: what it says itself leaves by the gateway outside: {own}",
+        addresses[0]
+    );
+    for address in &addresses[1..] {
+        fleet.node(address).equals("ip rule | grep -c 7322 || true", "0")?;
+    }
+    Ok(())
+}
+
+/// One metadata server runs, on the Master; every node has a metalogger and a chunkserver that it knows, and new files get `copies`.
+pub fn moosefs(fleet: &Fleet, guests: &mut [Guest], addresses: &[&str], copies: usize) -> Result<()> {
+    let master = fleet.node(addresses[0]);
+    for (place, address) in addresses.iter().enumerate() {
+        let node = fleet.node(address);
+        node.equals("ss -Hltn 'sport = :9421' | wc -l", if place == 0 { "1" } else { "0" })?;
+        node.equals(
+            "pidof mfsmaster >/dev/null && echo runs || echo none",
+            if place == 0 { "runs" } else { "none" },
+        )?;
+        node.equals("pidof mfsmetalogger mfschunkserver mfsmount | wc -w", "3")?;
+        node.equals("stat -f -c %T /mnt/mfs", "fuseblk")
+            .or_else(|_| node.equals("stat -f -c %T /mnt/mfs", "fuse"))?;
+        node.contains("grep ' /mnt/mfs ' /proc/mounts", " fuse.mfs ")?;
+    }
+    for (what, section) in [("chunkservers", "-SCS"), ("metaloggers", "-SMB")] {
+        guest::all(guests, &format!("connection of all {what}"), BOOT, |_| {
+            let shown = master.ask(&format!("mfscli -H {VIP} -p {section}"))?;
+            Ok(addresses.iter().all(|address| shown.contains(*address)).then_some(()))
+        })?;
+    }
+    master.equals("mfsgetgoal /mnt/mfs", &format!("/mnt/mfs: {copies}"))
+}
+
+/// A file that one node writes is read by every other one, and has its copies.
+pub fn files(fleet: &Fleet, guests: &mut [Guest], addresses: &[&str], copies: usize) -> Result<()> {
+    for (number, address) in addresses.iter().enumerate() {
+        let (path, node) = (format!("/mnt/mfs/a/probe-{number}"), fleet.node(address));
+        let sum =
+            node.ask(&format!("head -c 300000 /dev/urandom >{path} && sync {path} && sha256sum <{path}"))?;
+        for other in addresses {
+            fleet.node(other).equals(&format!("sha256sum <{path}"), &sum)?;
+        }
+        let wanted = format!("chunks with {copies} cop");
+        guest::all(guests, &format!("{copies} copies of {path}"), BOOT, |_| {
+            Ok(node.ask(&format!("mfscheckfile {path}"))?.contains(&wanted).then_some(()))
+        })?;
+    }
+    Ok(())
+}
+
+/// All storages are defined and active on each node, and the NAS is one for all.
+pub fn storages(fleet: &Fleet, nas: &Nas, addresses: &[&str]) -> Result<()> {
+    for address in addresses {
+        let node = fleet.node(address);
+        let found = node.ask("pvesm status")?;
+        let found: Vec<String> =
+            found.lines().map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" ")).collect();
+        let wanted = ["a_mfs dir 1", "local dir 1", "mfs-backup dir 1", &format!("{} nfs 1", NAS.0)];
+        ensure!(found == wanted, "{address}: found the storages {found:?}, wanted {wanted:?}");
+        node.contains(
+            &format!("grep ' /mnt/pve/{} ' /proc/mounts", NAS.0),
+            &format!("{}:/{} /mnt/pve/{} nfs", NAS.1, NAS.0, NAS.0),
+        )?;
+        node.equals("readlink /mnt/mfs/dump", "backup/dump")?;
+        node.ask(&format!("echo {address} >/mnt/pve/{}/dump/{address}", NAS.0))?;
+    }
+    for address in addresses {
+        let kept = nas.export.join("dump").join(address);
+        let text = std::fs::read_to_string(&kept).with_context(|| format!("reading {}", kept.display()))?;
+        ensure!(text.trim() == *address, "{}: found {text:?}", kept.display());
+    }
+    Ok(())
+}
+
+/// Both schedules are in the cluster's one table, which every node's cron reads.
+pub fn schedules(fleet: &Fleet, addresses: &[&str]) -> Result<()> {
+    for address in addresses {
+        let node = fleet.node(address);
+        node.equals("readlink /etc/cron.d/vzdump", "/etc/pve/vzdump.cron")?;
+        node.equals("grep -c ' root vzdump ' /etc/pve/vzdump.cron", "2")?;
+        for line in [
+            "0 2 * * 1           root vzdump 100 --quiet 1 --mode snapshot --compress 0 --storage mfs-backup",
+            "0 2 * * 7           root vzdump --quiet 1 --mode snapshot --compress gzip --all 1 --exclude 100 --storage a_mfs",
+        ] {
+            node.equals(&format!("grep -cxF '{line}' /etc/pve/vzdump.cron"), "1")?;
+        }
+        node.contains("cat /etc/cron.d/cias", "0 4 * * 1 root cias-firstboot backup-gateway ")?;
+        node.ask("pidof cron")?;
+    }
+    Ok(())
+}
+
+/// Whoever is not of the cluster's network may not mount, with the same words with which a node may.
+pub fn strangers_are_refused(fleet: &Fleet, address: &str) -> Result<()> {
+    let node = fleet.node(address);
+    let mount = |from: &str| {
+        format!(
+            "mkdir -p /root/probe && mfsmount /root/probe -o mfsmaster={VIP},mfsport=9421,mfsbind={from} 2>&1"
+        )
+    };
+    node.ask(&format!("ip address add {STRANGER}/8 dev vmbr0 && {} && umount /root/probe", mount(address)))?;
+    let said = node.ask(&format!("! {}", mount(STRANGER)))?;
+    ensure!(
+        said.contains("ermission denied"),
+        "a stranger at {STRANGER}: found {said:?}, wanted to be refused"
+    );
+    node.ask(&format!("ip address del {STRANGER}/8 dev vmbr0 && ! grep ' /root/probe ' /proc/mounts"))
+        .map(drop)
+}
+
+/// A mount whose mfsmount was killed is back after the next `cias run`, with what was in it.
+pub fn a_killed_mount_comes_back(fleet: &Fleet, address: &str) -> Result<()> {
+    let node = fleet.node(address);
+    let before = node.ask("ls /mnt/mfs/a; kill -KILL $(pidof mfsmount)")?;
+    node.ask("! ls /mnt/mfs 2>/dev/null")?;
+    node.ask("cias run")?;
+    node.equals("ls /mnt/mfs/a", &before)?;
+    node.equals("grep -c ' /mnt/mfs ' /proc/mounts", "1")
+}
