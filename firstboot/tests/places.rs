@@ -133,8 +133,10 @@ fn a_founder_that_has_begun_nothing_yields_to_a_master_and_one_that_has_begun_st
         serve(&tap, [10, 254, 1, 7].into(), || server.published()["phase"] == wanted);
         let said = server.node.read("var/log/cias/agent.log");
         if begins {
-            assert!(said.contains("STOPPED: this machine has begun to found a cluster"), "{said}");
-            // The phase is published before it is remembered, which a slow disk takes a while for.
+            // The phase is published before it is said and remembered, which a slow disk takes a while for.
+            let log = || server.node.read("var/log/cias/agent.log");
+            let stopped = "STOPPED: this machine has begun to found a cluster";
+            wait("its end", || log().contains(stopped).then_some(()));
             wait("its word", || server.node.wants(0, &["status"]).0.contains("STOPPED").then_some(()));
             continue;
         }
