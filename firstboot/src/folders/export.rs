@@ -100,12 +100,14 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// From the cluster's file system and the site file.
+    /// From the cluster's file system and the site file; before there is a cluster there are no guests.
     pub fn of(root: &Sysroot, site: &Site) -> Result<Self> {
-        members::needs_mounted(root)?;
         let found = root.text(&format!("{OWN}/{}", network::NAME)).ok();
         let network = network::corrected(found.as_deref(), site).or(found).unwrap_or_default();
-        let texts = vec![network, guests::text(root)?];
+        let texts = vec![
+            network,
+            if members::is_mounted(root) { guests::text(root)? } else { guests::HEAD.to_owned() },
+        ];
         Ok(Self { texts, is_shared: mounted(root) == Mounted::MooseFs })
     }
 

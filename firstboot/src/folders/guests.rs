@@ -16,7 +16,8 @@ pub const NAME: &str = "pve_master_vmid.conf";
 /// What the cluster's file system knows of all guests (docs/facts.md 15).
 const LIST: &str = "/etc/pve/.vmlist";
 
-const HEAD: &str = "# The guests of the cluster, written by `cias export-vms`: VMID NODE TYPE NAME\n";
+/// How it begins; nothing more where there are no guests.
+pub const HEAD: &str = "# The guests of the cluster, written by `cias export-vms`: VMID NODE TYPE NAME\n";
 
 /// The file system's own list.
 #[derive(Debug, Deserialize)]

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::copy::{self, Way};
 use super::export::Wanted;
-use super::{OWN, names};
+use super::{FILES, OWN, names};
 use crate::cluster::{members, roster};
 use crate::files;
 use crate::journal::Role;
@@ -48,7 +48,6 @@ impl Step for Folders {
 
     fn check(&self, system: &System) -> Result<Finding> {
         let root = &system.root;
-        members::needs_mounted(root)?;
         let mut finding = Finding::default();
         finding
             .todo
@@ -60,6 +59,10 @@ impl Step for Folders {
         }
         if self.role == Role::Founder {
             finding.todo.extend(Wanted::of(root, &self.site)?.todo(root));
+            return Ok(finding);
+        }
+        if !members::is_mounted(root) {
+            finding.todo.extend(FILES.iter().map(|name| format!("copy {OWN}/{name} from the Master")));
             return Ok(finding);
         }
         let master = self.master(root)?;
@@ -78,6 +81,7 @@ impl Step for Folders {
 
     fn apply(&self, system: &System) -> Result<Vec<String>> {
         let root = &system.root;
+        members::needs_mounted(root)?;
         files::make_folder(&root.path(OWN), 0o755)?;
         names::lead(root, OWN)?;
         files::make_folder(&root.path("/etc/cron.d"), 0o755)?;

@@ -117,6 +117,19 @@ fn the_founder_writes_both_folders_and_a_node_gets_its_own_from_it() {
 }
 
 #[test]
+fn before_the_cluster_is_there_it_is_planned_and_too_early() {
+    let (tree, log, fake) = (Tree::from_text("/etc/pve/\n"), Log::silent(), Fake::default());
+    let system = System { root: tree.root(), runner: &fake, log: &log };
+    // Two files, and cron's lines.
+    for role in [Role::Founder, Role::Node] {
+        let step = Folders::new(&master().1, role);
+        assert_eq!(step.check(&system).unwrap().todo.len(), 3);
+        assert_eq!(Class::of(&step.apply(&system).unwrap_err()), Class::TryLater);
+    }
+    assert!(!system.root.has(OWN) && fake.lines().is_empty());
+}
+
+#[test]
 fn a_master_that_does_not_answer_keeps_no_node_from_being_one() {
     let whole = master();
     let (root, log) = (with_guest(&whole), Log::silent());
