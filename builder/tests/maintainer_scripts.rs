@@ -14,7 +14,7 @@ fn run(root: &Path, script: &str, args: &[&str]) -> String {
             .unwrap();
     let shown = root.display();
     let mut inside = text;
-    for path in ["/etc/", "/var/", "/proc/", "/proxmox_install_mode"] {
+    for path in ["/etc/", "/var/", "/proc/", "/run/", "/proxmox_install_mode"] {
         inside = inside.replace(path, &format!("{shown}{path}"));
     }
     let path = root.join(script);
@@ -79,11 +79,16 @@ fn removal_releases_what_is_held_in_the_other_order() {
 }
 
 #[test]
-fn only_a_purge_removes_the_site() {
+fn only_a_purge_removes_the_site_and_what_cron_runs() {
     let root = root(Some(OUR_LABEL));
-    fs::write(root.path().join("etc/cias/site.toml"), "x").unwrap();
+    let files = ["etc/cias/site.toml", "etc/cron.d/cias", "etc/cron.d/cias-export"]
+        .map(|name| root.path().join(name));
+    fs::create_dir(root.path().join("etc/cron.d")).unwrap();
+    for file in &files {
+        fs::write(file, "x").unwrap();
+    }
     assert_eq!(run(root.path(), "postrm", &["remove"]), "");
-    assert!(root.path().join("etc/cias/site.toml").exists());
+    assert!(files.iter().all(|file| file.exists()));
     assert_eq!(run(root.path(), "postrm", &["purge"]), "cias-identity remove\ncias-provision remove\n");
-    assert!(!root.path().join("etc/cias").exists());
+    assert!(!root.path().join("etc/cias").exists() && !files.iter().any(|file| file.exists()));
 }

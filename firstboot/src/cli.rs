@@ -1,18 +1,20 @@
 //! The command line. `cias-firstboot` and its link `cias` are one program.
 
 mod enrol;
+mod notify;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::folders::names;
 use crate::node::Stage;
 use crate::outcome::EXIT_CODES;
-use crate::setup;
 use crate::simulate::Defect;
 
 pub use enrol::Enrol;
+pub use notify::Notify;
 
 /// Turns a freshly installed Proxmox VE server into a node of its cluster
 ///
@@ -133,6 +135,43 @@ Examples:
   cias backup-gateway
   cias backup-gateway --wait 0")]
     BackupGateway(BackupGateway),
+    /// Bring the management folders up to date, on the Master
+    ///
+    /// Writes the cluster's addresses (cias-network.conf) and its guests with their nodes (`pve_master_vmid.conf`) to /data/cias and /mnt/mfs/cias, and copies
+    /// them to /data/cias of every node that is there. What somebody added to cias-network.conf in the Master's /data/cias
+    /// stays. On another node than the Master it does nothing. Cron runs it on every node, every five minutes. Needs root.
+    #[command(after_long_help = "\
+Exit codes: 0 up to date, or this node is not the Master; 1 a node did not get
+it; 3 /etc/cias/site.toml is missing or wrong; 4 a program is missing; 6 MooseFS
+is not mounted, or another `cias export-vms` is at work.
+
+Examples:
+  cias export-vms")]
+    ExportVms,
+    /// Make this node the Master by hand
+    ///
+    /// In this version the founder is Master and no other node can be: on any other node it refuses. `dlll_cias-switch_to_master.sh`
+    /// is the same. Needs root.
+    #[command(after_long_help = "\
+Exit codes: 0 this node is the Master; 3 /etc/cias/site.toml is missing or
+wrong; 5 it is not, and nothing was changed.
+
+Examples:
+  cias switch")]
+    Switch,
+    /// See whether messages reach the administrator
+    ///
+    /// A node tells of a founding, of each join and refusal, and of its own failures: by mail to `notify.mail` (else `site.mail`), and by a
+    /// POST to `notify.webhook` if the site file has one. What is not taken is kept in /var/lib/cias/notify and tried again by the agent for three
+    /// days. Needs root.
+    #[command(after_long_help = "\
+Exit codes: 0 all ways took it; 1 not root, or a way is wrong for good;
+3 /etc/cias/site.toml is missing or wrong; 6 a way did not take it now.
+
+Examples:
+  cias notify test")]
+    #[command(subcommand)]
+    Notify(Notify),
     /// End what `MooseFS` runs here, the mount first; the boot script's word for it when the machine goes down
     #[command(hide = true)]
     EndServices,
@@ -329,17 +368,13 @@ pub struct Postinstall {
     pub region: PathBuf,
 }
 
-/// What was typed, as this program reads it: called by the original plan's name it is `cias setup`, and a file is its site file.
+/// What was typed, as this program reads it: called by a name of the original plan it is the sub-command that this stands for.
 pub fn arguments(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    let mut typed = typed.into_iter();
-    let name = typed.next().unwrap_or_default();
-    if Path::new(&name).file_name() != Some(setup::ALIAS.as_ref()) {
-        return std::iter::once(name).chain(typed).collect();
-    }
-    let mut rest = typed.peekable();
-    let file = rest.peek().is_some_and(|first| !first.as_encoded_bytes().starts_with(b"-"));
-    let words = ["cias", "setup"].into_iter().chain(file.then_some("--site"));
-    words.map(OsString::from).chain(rest).collect()
+    let mut rest = typed.into_iter();
+    let name = rest.next().unwrap_or_default();
+    let mut rest = rest.peekable();
+    let words = Path::new(&name).file_name().and_then(|name| names::words(name, rest.peek()));
+    words.unwrap_or_else(|| vec![name]).into_iter().chain(rest).collect()
 }
 
 #[cfg(test)]

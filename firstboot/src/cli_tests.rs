@@ -9,7 +9,7 @@ fn the_command_line_is_sound() {
 }
 
 #[test]
-fn the_plans_name_is_setup_with_a_site_file() {
+fn the_plans_names_are_sub_commands_and_setup_takes_a_site_file() {
     let read = |words: &[&str]| -> Vec<String> {
         let typed = words.iter().map(OsString::from);
         arguments(typed).into_iter().map(|word| word.into_string().unwrap()).collect()
@@ -21,6 +21,9 @@ fn the_plans_name_is_setup_with_a_site_file() {
         ),
         (&["dlll_cias-setup.sh"], &["cias", "setup"]),
         (&["dlll_cias-setup.sh", "--yes"], &["cias", "setup", "--yes"]),
+        (&["/mnt/mfs/cias/keepalived_to_master.sh"], &["cias", "promote"]),
+        (&["/data/cias/dlll_cias-switch_to_master.sh"], &["cias", "switch"]),
+        (&["/data/cias/dlll_cias-swtich_to_master.sh", "--help"], &["cias", "switch", "--help"]),
         (&["/usr/sbin/cias", "status"], &["/usr/sbin/cias", "status"]),
     ] {
         assert_eq!(read(typed), wanted);

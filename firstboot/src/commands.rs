@@ -14,12 +14,13 @@ use crate::keepalived::health;
 use crate::keepalived::moved::{self, Moved};
 use crate::log::Log;
 use crate::moosefs;
+use crate::notify;
 use crate::outcome::Class;
 use crate::runner::Host;
 use crate::simulate::{self, Request};
 use crate::status::Status;
 use crate::system::Sysroot;
-use crate::{agent, backup, install, plan, postinstall, preinstall, run, setup, support};
+use crate::{agent, backup, folders, install, plan, postinstall, preinstall, run, setup, support};
 
 /// How often a long simulation says how far it is, in runs.
 const TELL_EACH: u64 = 250;
@@ -47,6 +48,13 @@ pub fn dispatch(cli: Cli) -> Result<()> {
         Command::Promote => moved::moved(&root, Moved::Here),
         Command::Demote => moved::moved(&root, Moved::Away),
         Command::BackupGateway(given) => tell(&backup::run(&root, Duration::from_mins(given.wait))?),
+        Command::ExportVms => tell(&folders::export::run(&root)?),
+        Command::Switch => tell(&moved::switch(&root)?),
+        Command::Notify(cli::Notify::Test(output)) => {
+            let tested = notify::test::test(&root)?;
+            print(output.json, &tested, || tested.show())?;
+            tested.judge()
+        }
         Command::EndServices => moosefs::end::end(&root),
         Command::CheckMaster(given) if given.look => health::look(&root),
         Command::CheckMaster(_) => health::check(&root),

@@ -13,6 +13,7 @@ pub mod enrol;
 pub mod facts;
 pub mod failpoint;
 pub mod files;
+pub mod folders;
 pub mod hello;
 pub mod identity;
 pub mod install;

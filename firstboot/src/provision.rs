@@ -8,10 +8,12 @@ use crate::cluster::join::Join;
 use crate::disks::DataDisks;
 use crate::facts::disks::Source;
 use crate::facts::{Hardware, minimum, report};
+use crate::folders::step::Folders;
 use crate::identity::conflict::Alone;
 use crate::journal::{Role, State};
 use crate::keepalived::step::Keepalived;
 use crate::moosefs;
+use crate::notify::relay::Relay;
 use crate::site::Site;
 use crate::step::{Finding, Step};
 use crate::storage::step::Storages;
@@ -22,8 +24,13 @@ pub const STAGE: &str = "provision";
 
 /// The stage's steps for `site` on the node that `state` knows, in their order. A node that is not settled has no cluster yet.
 pub fn steps(site: &Site, state: &State) -> Vec<Box<dyn Step>> {
-    let mut steps: Vec<Box<dyn Step>> =
-        vec![Box::new(Alone), Box::new(Minimum), Box::new(DataDisks::new(site))];
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(Alone)];
+    // Early, so that what fails after it can be mailed.
+    if let Some(relay) = Relay::new(site) {
+        steps.push(Box::new(relay));
+    }
+    steps.push(Box::new(Minimum));
+    steps.push(Box::new(DataDisks::new(site)));
     let Some(place) = &state.place else { return steps };
     let Some(role @ (Role::Founder | Role::Node)) = state.role else { return steps };
     steps.push(match role {
@@ -36,6 +43,7 @@ pub fn steps(site: &Site, state: &State) -> Vec<Box<dyn Step>> {
         steps.push(Box::new(Storages::new(site)));
     }
     steps.push(Box::new(Keep));
+    steps.push(Box::new(Folders::new(site, role)));
     steps
 }
 

@@ -10,9 +10,10 @@ use crate::agent::withdraw::withdraw;
 use crate::facts::Facts;
 use crate::identity::{self, Plan};
 use crate::interrupt::Interrupt;
-use crate::journal::{self, Journal, Progress};
+use crate::journal::{self, Journal, Progress, State};
 use crate::log::Log;
 use crate::node::{self, Stage};
+use crate::notify::{self, Event};
 use crate::outcome::Class;
 use crate::runner::{Call, Host};
 use crate::site::Who;
@@ -59,6 +60,10 @@ pub fn run(request: &Request) -> Result<()> {
     };
     if let Err(error) = &result {
         log.note(&format!("error: {error:#}"));
+        // That it has stopped its agent has told.
+        if stopped.is_none() {
+            tell(&system, journal.state(), error);
+        }
     }
     let status = Status::of(journal.state(), false);
     let reason = stopped.map(|stopped| stopped.reason);
@@ -87,6 +92,29 @@ fn stages(request: &Request, system: &System, journal: &mut Journal) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Tells the administrator of a failure; whoever only waits, or was interrupted, goes on by itself.
+fn tell(system: &System, state: &State, error: &anyhow::Error) {
+    if matches!(Class::of(error), Class::TryLater | Class::Interrupted) {
+        return;
+    }
+    // Without a site there is nobody to tell, and that is the error.
+    let Ok(site) = node::load_site(&system.root) else { return };
+    let reason = format!("{error:#}");
+    let step = failed_step(state, &reason);
+    notify::tell_once(system, &site, Event::step_failed(&site, &notify::here(&system.root), step, &reason));
+}
+
+/// The step that the reason names, or else its stage.
+fn failed_step<'s>(state: &'s State, reason: &str) -> &'s str {
+    let has_failed = |stage: &&journal::Stage| stage.progress == Progress::Failed;
+    let Some(failed) = state.stages.iter().rfind(has_failed) else { return identity::STAGE };
+    let count = failed.steps.len();
+    let named = |(at, step): &(usize, &journal::Step)| {
+        reason.starts_with(&format!("step {} of {count}: {}: ", at + 1, step.name))
+    };
+    failed.steps.iter().enumerate().find(named).map_or(&failed.name, |(_, step)| &step.name)
 }
 
 /// A settled identity is left alone: the administrator may have changed the network since.

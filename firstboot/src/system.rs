@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::log::Log;
+use crate::outcome::Class;
 use crate::runner::Runner;
 
 /// The tree that absolute paths are looked up in: `/` on a node, a fixture in a test.
@@ -32,6 +33,16 @@ impl Sysroot {
     /// Is this the machine's own tree?
     pub fn is_machine(&self) -> bool {
         self.base == Path::new("/")
+    }
+
+    /// Refuses the `command` to whoever is not root, where this is the machine's own tree.
+    pub fn needs_root(&self, command: &str) -> Result<()> {
+        if self.is_machine() && !nix::unistd::geteuid().is_root() {
+            return Err(Class::Failed.error(format!(
+                "`{command}` needs root's files and was not started by root: use su or sudo"
+            )));
+        }
+        Ok(())
     }
 
     /// The place of `absolute` (as `/etc/hosts`) in this tree.

@@ -44,6 +44,7 @@ fn a_founder_with_a_quorate_cluster_serves_places_from_the_ledger_and_without_qu
     }
     let mut wire = Wire::new();
     let founder = Server::new(&mut wire, 1, "");
+    takes_mails(&founder, 0);
     founder.waits_until_settled();
     std::fs::create_dir_all(founder.node.path("etc/ssh")).unwrap();
     std::fs::write(founder.node.path("etc/ssh/ssh_host_rsa_key.pub"), "ssh-rsa AAAA root@x\n").unwrap();
@@ -52,6 +53,13 @@ fn a_founder_with_a_quorate_cluster_serves_places_from_the_ledger_and_without_qu
     let memory: Value = serde_json::from_str(&founder.node.read("var/lib/cias/agent.json")).unwrap();
     assert_eq!(memory["progress"], "founded");
     assert!(founder.node.read("etc/pve/priv/cias/ledger/0").contains("\"10.254.0.1\""));
+    wait("the founding's mail", || (!founder.node.read("sent").is_empty()).then_some(()));
+    let mails = founder.node.read("mails");
+    assert!(mails.contains("\nSubject: [DLLL-CIAS] the cluster DLLL-CIAS was founded\n"), "{mails}");
+    assert!(mails.contains("\nNode      pve-rack-a-0-1.example.com (founder)\n"), "{mails}");
+    for file in ["sent", "mails"] {
+        std::fs::remove_file(founder.node.path(file)).unwrap();
+    }
     takes_mails(&founder, 19);
     found_cluster(&founder, 0);
     let mut node = Server::new(&mut wire, 2, "");

@@ -10,7 +10,7 @@ use cias_firstboot::region::Payload;
 use cias_firstboot::site;
 
 /// Keys that hold a secret, or get one by mistake: a private key in a public one's place, a token in a URL.
-const KEYS: [(&str, &str); 9] = [
+const KEYS: [(&str, &str); 10] = [
     ("site", "root_password_hash"),
     ("site", "ssh_keys"),
     ("site.secrets", "key"),
@@ -19,6 +19,7 @@ const KEYS: [(&str, &str); 9] = [
     ("site.secrets", "enrol_host_key"),
     ("site.secrets", "enrol_host_key_public"),
     ("site.secrets", "vrrp_password"),
+    ("site.secrets", "relay_password"),
     ("notify", "webhook"),
 ];
 

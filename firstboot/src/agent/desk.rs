@@ -19,7 +19,6 @@ use crate::hello::ledger::{Entry, Held, Ledger, State};
 use crate::hello::output::Asking;
 use crate::journal::{self, Role};
 use crate::log::Log;
-use crate::notify;
 use crate::outcome::Class;
 use crate::runner::Host;
 use crate::site::{Place, Site, Who};
@@ -60,16 +59,9 @@ enum Work {
     Ask(Asking),
 }
 
-/// A mail to the administrator.
-struct Letter {
-    subject: String,
-    text: String,
-}
-
 /// The way to the thread and back.
 pub struct Desk {
     work: Sender<Work>,
-    letters: Sender<Letter>,
     answers: Receiver<Answer>,
     waiting: usize,
     looking: bool,
@@ -98,18 +90,10 @@ pub struct Clerk {
 }
 
 impl Desk {
-    /// Starts the thread, and one for the mails: whoever asks waits for no mail. `wake` gets a byte for each answer.
+    /// Starts the thread. `wake` gets a byte for each answer.
     pub fn open(clerk: Clerk, mut wake: UnixStream) -> Self {
         let (work, todo) = channel::<Work>();
         let (tell, answers) = channel();
-        let (letters, posted) = channel::<Letter>();
-        let clerk = Arc::new(clerk);
-        let postman = clerk.clone();
-        std::thread::spawn(move || {
-            for letter in posted {
-                postman.mail(&letter);
-            }
-        });
         std::thread::spawn(move || {
             while let Ok(first) = todo.recv() {
                 // All that wait are one change of the ledger.
@@ -123,7 +107,7 @@ impl Desk {
                 let _ = wake.write(b"x");
             }
         });
-        Self { work, letters, answers, waiting: 0, looking: false }
+        Self { work, answers, waiting: 0, looking: false }
     }
 
     /// Has the thread look how this node stands, unless it does so already.
@@ -138,12 +122,6 @@ impl Desk {
         if self.waiting < MOST && self.work.send(Work::Ask(asking)).is_ok() {
             self.waiting += 1;
         }
-    }
-
-    /// Has it tell the administrator.
-    pub fn mail(&self, subject: &str, text: &str) {
-        // If the thread is gone, the agent is about to end.
-        let _ = self.letters.send(Letter { subject: subject.to_owned(), text: text.to_owned() });
     }
 
     /// The next answer, if there is one.
@@ -223,13 +201,6 @@ impl Clerk {
             Ok(()) => *last = Some(Instant::now()),
             Err(error) => self.log.note(&format!("warning: {error:#}")),
         }
-    }
-
-    fn mail(&self, letter: &Letter) {
-        let host = Host::new(|line| self.log.note(line));
-        let system = System { root: self.root.clone(), runner: &host, log: &self.log };
-        let own = self.root.attribute("/etc/hostname").unwrap_or_else(|| "cias".to_owned());
-        notify::mail(&system, &self.site, &own, &letter.subject, &letter.text);
     }
 
     /// Nobody joins while it does not run, and places are given all the same. A reason is told once.

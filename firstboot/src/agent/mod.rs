@@ -10,6 +10,7 @@ mod errand;
 pub mod link;
 pub mod memory;
 pub mod port;
+mod post;
 pub mod published;
 pub(crate) mod standing;
 mod voice;
@@ -148,6 +149,8 @@ fn prepare<'a>(request: &'a Request, log: &'a Arc<Log>) -> Result<work::Agent<'a
         word: std::sync::Mutex::default(),
         keep: enrol::service::keep,
     };
+    let postman =
+        post::Postman { root: root.clone(), site: site.clone(), log: log.clone(), hurry: request.hurry };
     let parts = work::Parts {
         codec: Codec::new(&site.secrets.key)?,
         draw: nonces()?,
@@ -155,6 +158,7 @@ fn prepare<'a>(request: &'a Request, log: &'a Arc<Log>) -> Result<work::Agent<'a
         obstacles: standing.obstacles,
         held: memory.offer.as_ref().map(|offer| offer.address).or(settled),
         clerk,
+        postman,
     };
     work::Agent::new(root, request.hurry, voice, log.clone(), me, memory, parts)
 }

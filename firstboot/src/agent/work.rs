@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -21,6 +22,7 @@ use super::errand::Errand;
 use super::link::{Link, Received, Sent};
 use super::memory::Memory;
 use super::port;
+use super::post::{News, Postman};
 use super::published::{Dropped as Counts, Leader, Published};
 use super::voice::Voice;
 use crate::hello::Draw;
@@ -49,6 +51,7 @@ pub(super) struct Parts {
     pub is_pinned: bool,
     pub obstacles: Vec<String>,
     pub clerk: Clerk,
+    pub postman: Postman,
     /// The address that it has as a node.
     pub held: Option<Ipv4Addr>,
 }
@@ -69,6 +72,7 @@ pub(super) struct Agent<'a> {
     obstacles: Vec<String>,
     link: Option<Link>,
     desk: Desk,
+    news: Sender<News>,
     /// When it looked last how it stands to the cluster.
     stood: Option<Duration>,
     errand: Option<Errand>,
@@ -125,6 +129,7 @@ impl<'a> Agent<'a> {
             obstacles: parts.obstacles,
             link: None,
             desk,
+            news: parts.postman.start(),
             stood: None,
             errand: None,
             doubt: None,

@@ -50,10 +50,7 @@ pub enum Outcome {
 
 /// Does it for the command line: a backup that is being made is waited for, as long as `wait`. What is to be said of it.
 pub fn run(root: &Sysroot, wait: Duration) -> Result<String> {
-    if root.is_machine() && !nix::unistd::geteuid().is_root() {
-        return Err(Class::Failed
-            .error("`cias backup-gateway` writes root's files and was not started by root: use su or sudo"));
-    }
+    root.needs_root("cias backup-gateway")?;
     for file in [LOG, LOCK].map(|file| root.path(file)) {
         files::make_folder(file.parent().context("a file has a folder")?, 0o755)?;
     }

@@ -16,7 +16,7 @@ const CRON: &str = "/etc/cron.d/cias";
 
 /// Two hours behind the schedule of the archives, whose end it waits for. Cron mails what it says.
 const LINES: &str = "# Written by cias, which writes it anew at each boot.\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n\
-                     0 4 * * 1 root cias-firstboot backup-gateway >/dev/null\n";
+                     0 4 * * 1 root test ! -x /usr/sbin/cias-firstboot || cias-firstboot backup-gateway >/dev/null\n";
 
 /// Of the one in the background.
 const PID_FILE: &str = "/run/cias/backup-gateway.pid";
@@ -104,7 +104,9 @@ mod tests {
         let done = applied(&tree);
         assert_eq!(done.len(), 3, "{done:?}");
         assert!(done[2].ends_with("--exec /usr/sbin/cias-firstboot -- backup-gateway"), "{done:?}");
-        assert!(tree.root().text(CRON).unwrap().contains("\n0 4 * * 1 root cias-firstboot backup-gateway "));
+        assert!(tree.root().text(CRON).unwrap().contains(
+            "\n0 4 * * 1 root test ! -x /usr/sbin/cias-firstboot || cias-firstboot backup-gateway "
+        ));
         assert!(applied(&tree).is_empty());
     }
 

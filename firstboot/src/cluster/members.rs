@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::MOUNTED;
+use crate::outcome::Class;
 use crate::system::Sysroot;
 
 /// Where it is.
@@ -75,6 +76,16 @@ impl Members {
 /// Is the cluster's file system there? Nothing may be written below `/etc/pve` without it: that would be the root's own folder.
 pub fn is_mounted(root: &Sysroot) -> bool {
     root.link_name(MOUNTED).is_some()
+}
+
+/// An error without it: it is too early.
+pub fn needs_mounted(root: &Sysroot) -> Result<()> {
+    if is_mounted(root) {
+        return Ok(());
+    }
+    Err(Class::TryLater.error(
+        "/etc/pve: found it not mounted, wanted the cluster's file system: `service pve-cluster status` tells why",
+    ))
 }
 
 /// May it be written to: does this node stand alone, or does its cluster have quorum? For root every file looks writable, so

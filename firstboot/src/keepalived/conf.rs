@@ -14,6 +14,9 @@ use crate::site::Site;
 /// Where it is.
 pub const FILE: &str = "/etc/keepalived/keepalived.conf";
 
+/// What a manual switch puts in its place, until `release`.
+pub const MANUAL_FILE: &str = "/etc/cias/keepalived-manual.conf";
+
 /// What keepalived runs.
 pub const PROGRAM: &str = "/usr/sbin/cias-firstboot";
 

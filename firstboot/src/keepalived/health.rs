@@ -52,12 +52,17 @@ pub fn look(root: &Sysroot) -> Result<()> {
 }
 
 fn judge(system: &System, site: &Site) -> Result<()> {
-    let root = &system.root;
-    let no = |reason: String| Err(Class::TryLater.error(reason));
-    files::make_folder(&root.path(published::FOLDER), 0o755)?;
-    let _turn = files::lock(&root.path(LOCK), || {
+    files::make_folder(&system.root.path(published::FOLDER), 0o755)?;
+    let _turn = files::lock(&system.root.path(LOCK), || {
         "the look before this one still waits for the cluster's file system".to_owned()
     })?;
+    is_master(system, site)
+}
+
+/// Is this node the Master? [`Class::TryLater`] says why not.
+pub fn is_master(system: &System, site: &Site) -> Result<()> {
+    let root = &system.root;
+    let no = |reason: String| Err(Class::TryLater.error(reason));
     if let Some(stopped) = memory::stopped(root, system.runner)? {
         return no(format!("this machine has stopped: {}", stopped.reason));
     }
@@ -84,7 +89,7 @@ fn judge(system: &System, site: &Site) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::hello::ledger::Entry;
     use crate::journal::Journal;
@@ -94,7 +99,7 @@ mod tests {
     use crate::tree::Tree;
 
     /// A founder that is Master.
-    fn master() -> (Tree, Site) {
+    pub(crate) fn master() -> (Tree, Site) {
         let tree = Tree::from_text(
             "/etc/pve/local -> nodes/me\n\
              /sys/class/net/eth0/device -> ../../../devices/pci0000:00/0000:00:03.0/virtio0\n\

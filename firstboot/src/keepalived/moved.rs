@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::health;
 use super::route::{self, Way};
 use crate::files;
 use crate::log::Log;
@@ -55,6 +56,17 @@ pub fn moved(root: &Sysroot, how: Moved) -> Result<()> {
         log.note(&format!("error: {error:#}"));
     }
     result
+}
+
+/// `cias switch`: nobody but the founder can be Master in this version. What is to be said of it.
+pub fn switch(root: &Sysroot) -> Result<String> {
+    root.needs_root("cias switch")?;
+    let (host, log) = (Host::new(|_| ()), Log::silent());
+    let site = node::load_site(root)?;
+    health::is_master(&System { root: root.clone(), runner: &host, log: &log }, &site).map_err(|error| {
+        Class::Refused.error(format!("this node is not made the Master, and nothing was changed: {error:#}"))
+    })?;
+    Ok("this node is the Master already".to_owned())
 }
 
 fn in_turn(system: &System, how: Moved) -> Result<()> {

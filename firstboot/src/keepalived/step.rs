@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::conf::{self, FILE, MARK, Mode, PROGRAM};
+use super::conf::{self, FILE, MANUAL_FILE, MARK, Mode, PROGRAM};
 use super::parse::parse;
 use super::priority::priority;
 use crate::agent::published;
@@ -166,6 +166,12 @@ impl Keepalived {
         (priority > 0).then(|| text(priority)).transpose()
     }
 
+    /// What a manual switch will put in place of the usual one, if that is not there yet.
+    fn manual(&self, root: &Sysroot) -> Result<Option<String>> {
+        let text = conf::conf(&self.site, &self.place.name, Mode::Manual, PROGRAM)?;
+        Ok((!files::is(&root.path(MANUAL_FILE), &text, 0o600)).then_some(text))
+    }
+
     fn is_founder(system: &System) -> Result<bool> {
         Ok(journal::read(&system.root)?.and_then(|state| state.role) == Some(journal::Role::Founder))
     }
@@ -232,10 +238,11 @@ impl Step for Keepalived {
             format!("this founder's priority is 0, so that keepalived is not started and nobody has {vip}: role.priority or an entry of nodes.machine in site.toml gives it one")
         });
         let deeds = Seen::look(&system.root).deeds(wanted.as_deref());
-        Ok(Finding {
-            todo: deeds.into_iter().map(Deed::sentence).collect(),
-            warnings: warnings.into_iter().collect(),
-        })
+        let mut todo: Vec<String> = deeds.into_iter().map(Deed::sentence).collect();
+        if wanted.is_some() && self.manual(&system.root)?.is_some() {
+            todo.push(format!("write {MANUAL_FILE}, for a manual switch"));
+        }
+        Ok(Finding { todo, warnings: warnings.into_iter().collect() })
     }
 
     fn apply(&self, system: &System) -> Result<Vec<String>> {
@@ -243,6 +250,10 @@ impl Step for Keepalived {
         for deed in Seen::look(&system.root).deeds(wanted.as_deref()) {
             Self::apply_one(system, deed, wanted.as_deref().unwrap_or_default())
                 .with_context(|| deed.sentence())?;
+        }
+        if let Some(text) = self.manual(&system.root)?.filter(|_| wanted.is_some()) {
+            files::make_folder(&system.root.path("/etc/cias"), 0o755)?;
+            files::write(&system.root.path(MANUAL_FILE), text, 0o600)?;
         }
         Ok(Vec::new())
     }

@@ -157,3 +157,14 @@ fn one_that_does_not_come_up_is_an_error_with_what_its_script_said() {
     assert!(said.contains("does not run 15 s after") && said.contains("no such interface"), "{said}");
     assert!(!said.contains("abcd1234"));
 }
+
+#[test]
+fn the_configuration_of_a_manual_switch_lies_ready_where_the_node_takes_part() {
+    let tree = installed();
+    run(&tree, SHARED, &commands(&tree)).unwrap();
+    let (text, mode) = (tree.root().text(MANUAL_FILE).unwrap(), tree.root().path(MANUAL_FILE));
+    assert!(text.contains("priority 254") && files::is(&mode, &text, 0o600), "{text}");
+    let none = installed();
+    run(&none, "[role]\npriority = 0\n", &commands(&none)).unwrap();
+    assert!(!none.root().has(MANUAL_FILE));
+}

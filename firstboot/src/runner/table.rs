@@ -245,6 +245,14 @@ pub const TABLE: &[Row] = &[
         source: "iputils's manual since 20020927, inferred",
     },
     Row {
+        program: "postfix",
+        package: "postfix",
+        version: "2.9.6",
+        options: &["reload"],
+        values: &[],
+        source: "postfix's manual since 1.0, inferred",
+    },
+    Row {
         program: "pvecm",
         package: "pve-cluster",
         version: "3.0",
@@ -270,6 +278,14 @@ pub const TABLE: &[Row] = &[
         ],
         values: &[("-type", &["dir", "nfs"])],
         source: "PS pvesm and PVE/API2/Storage/Config.pm, read (facts.md 19)",
+    },
+    Row {
+        program: "rsync",
+        package: "rsync",
+        version: "3.0.9",
+        options: &["-a", "--checksum", "--itemize-changes", "--dry-run", "-e"],
+        values: &[],
+        source: "rsync's manual since 2.6.7, inferred; pve-manager and pve-cluster of 3.2 use it (facts.md 16)",
     },
     Row {
         program: "sendmail",
@@ -397,6 +413,26 @@ pub const TABLE: &[Row] = &[
         options: &["config"],
         values: &[],
         source: "the vendor's patch vma.c for QEMU 1.7, inferred (facts.md 19)",
+    },
+    Row {
+        program: "wget",
+        package: "wget",
+        version: "1.13.4",
+        options: &[
+            "-i",
+            "-S",
+            "-O",
+            "-o",
+            "--post-file",
+            "--header",
+            "--tries",
+            "--timeout",
+            "--max-redirect",
+            "--no-proxy",
+            "--no-http-keep-alive",
+        ],
+        values: &[],
+        source: "wget's NEWS up to 1.11, inferred",
     },
 ];
 

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::cluster::MOUNTED;
 use crate::facts::{Facts, Nic};
+use crate::folders::guests;
 use crate::journal::{self, State};
 use crate::site::Site;
 use crate::system::Sysroot;
@@ -43,7 +44,7 @@ impl Seen {
             pve: facts.hardware.pve_version.clone(),
             mounted: root.has(MOUNTED),
             of_a_cluster: OF_A_CLUSTER.into_iter().filter(|path| root.has(path)).collect(),
-            guests: root.text("/etc/pve/.vmlist").ok().as_deref().and_then(guests),
+            guests: guests::read(root).ok().map(|list| list.ids.keys().map(ToString::to_string).collect()),
             journal: journal::read(root)?.unwrap_or_default(),
             nics: facts.nics.clone(),
             addresses: addresses(&root.text("/etc/network/interfaces").unwrap_or_default()),
@@ -98,16 +99,6 @@ impl Seen {
         let without = self.nics.iter().filter(|nic| nic.carrier != Some(true));
         without.map(|nic| format!("{} has no link", nic.name)).collect()
     }
-}
-
-/// The numbers in `.vmlist`.
-fn guests(text: &str) -> Option<Vec<String>> {
-    let list: serde_json::Value = serde_json::from_str(text).ok()?;
-    Some(
-        list.get("ids")
-            .and_then(|ids| ids.as_object())
-            .map_or_else(Vec::new, |ids| ids.keys().cloned().collect()),
-    )
 }
 
 /// The addresses of an interfaces file, but those of the loopback.
@@ -180,10 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn guests_and_addresses_are_read() {
-        assert_eq!(guests("{\"version\": 1}").unwrap(), Vec::<String>::new());
-        assert_eq!(guests("{\"ids\": {\"100\": {\"node\": \"a\"}}}").unwrap(), ["100"]);
-        assert!(guests("").is_none());
+    fn addresses_are_read() {
         let text =
             "iface lo inet loopback\n\taddress 127.0.0.1\nauto vmbr0\n  address  10.0.0.5\n address x\n";
         assert_eq!(addresses(text), [Ipv4Addr::new(10, 0, 0, 5)]);

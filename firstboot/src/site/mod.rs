@@ -99,6 +99,8 @@ pub struct Secrets {
     pub enrol_host_key_public: String,
     /// Eight characters.
     pub vrrp_password: String,
+    /// Of `notify.relay_user`.
+    pub relay_password: Option<String>,
 }
 
 impl std::fmt::Debug for Secrets {
@@ -258,6 +260,12 @@ pub struct Notify {
     pub mail: Option<String>,
     /// Host that takes mail.
     pub relay: Option<String>,
+    /// Its TCP port.
+    pub relay_port: u16,
+    /// `none`, `may` or `required`.
+    pub relay_tls: String,
+    /// Who the nodes are to it.
+    pub relay_user: Option<String>,
     /// URL that gets a POST. Its path may be a secret, so that only its host is serialised.
     #[serde(serialize_with = "values::serialize_host")]
     pub webhook: Option<String>,
@@ -277,6 +285,22 @@ pub struct Nas {
     pub name: String,
     /// Its address in the LAN.
     pub address: Ipv4Addr,
+    /// What lies on it, out of [`Nas::CONTENT`].
+    pub content: Vec<String>,
+}
+
+impl Nas {
+    /// What may lie on one. No images: a guest whose disk is on one NAS stops with it.
+    pub const CONTENT: &[&str] = &["backup", "iso", "vztmpl"];
+
+    /// The network of the original plan for them, in a LAN that has it.
+    pub const NETWORK: Network = Network { base: Ipv4Addr::new(10, 253, 0, 0), prefix: 16 };
+
+    /// The address that belongs to a row and position.
+    pub(crate) fn address_of((row, pos): (u8, u8)) -> Ipv4Addr {
+        let [a, b, _, _] = Self::NETWORK.base.octets();
+        Ipv4Addr::new(a, b, row, pos)
+    }
 }
 
 #[cfg(test)]

@@ -143,6 +143,22 @@ pub fn host(text: &str) -> Judged<String> {
     domain(text).map_err(|_| "an IPv4 address or a host name such as mail.example.com".into())
 }
 
+/// A user of a mail relay: what postfix's table of passwords can hold, which has a colon behind it.
+pub fn relay_user(text: &str) -> Judged<String> {
+    let good = (1..=128).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic() && c != ':');
+    good.then(|| text.to_owned()).ok_or_else(|| {
+        "a user such as cias@example.com: at most 128 ASCII characters without blanks and colons".into()
+    })
+}
+
+/// The user's password.
+pub fn relay_password(text: &str) -> Judged<String> {
+    let good = (1..=128).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic());
+    good.then(|| text.to_owned()).ok_or_else(|| {
+        "the password of notify.relay_user: at most 128 ASCII characters without blanks".into()
+    })
+}
+
 /// Where a POST can go.
 pub fn url(text: &str) -> Judged<String> {
     let rest = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme));
@@ -157,11 +173,14 @@ pub(super) fn serialize_host<'u, S: Serializer>(
     url: impl Into<Option<&'u String>>,
     out: S,
 ) -> Result<S::Ok, S::Error> {
-    let shown = url.into().and_then(|url| url.split_once("://")).map(|(scheme, rest)| {
-        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        format!("{scheme}://{}/...", host.rsplit('@').next().unwrap_or_default())
-    });
-    shown.serialize(out)
+    url.into().map(|url| host_of(url)).serialize(out)
+}
+
+/// A URL without its path and without who calls it.
+pub fn host_of(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{}/...", host.rsplit('@').next().unwrap_or_default())
 }
 
 /// A time as `vzdump.cron` writes it: PVE 3.2 knows jobs of this form only (docs/facts.md 12).

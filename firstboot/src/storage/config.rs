@@ -83,8 +83,7 @@ pub fn wanted(site: &Site, has_moosefs: bool) -> Vec<Wanted> {
         id: nas.name.clone(),
         kind: NFS,
         fixed: vec![("server", nas.address.to_string()), ("export", format!("/{}", nas.name))],
-        // No images: a guest whose disk is on one NAS stops with it.
-        changing: vec![("content", "backup,iso,vztmpl".to_owned())],
+        changing: vec![("content", nas.content.join(","))],
     }));
     wanted
 }

@@ -10,7 +10,6 @@ use super::schedule;
 use crate::cluster::members;
 use crate::files;
 use crate::moosefs::detect;
-use crate::outcome::Class;
 use crate::runner::Call;
 use crate::site::Site;
 use crate::step::{Finding, Step};
@@ -51,13 +50,8 @@ impl Storages {
     }
 }
 
-/// All storages; none, before one was defined.
+/// All storages; none, before one was defined, or before there is a cluster.
 fn defined(root: &Sysroot) -> Result<BTreeMap<String, Storage>> {
-    if !members::is_mounted(root) {
-        return Err(Class::TryLater.error(
-            "/etc/pve: found it not mounted, wanted the cluster's file system: `service pve-cluster status` tells why",
-        ));
-    }
     Ok(if root.has(CONFIG) { config::parse(&root.text(CONFIG)?) } else { BTreeMap::new() })
 }
 
@@ -86,6 +80,7 @@ impl Step for Storages {
 
     fn apply(&self, system: &System) -> Result<Vec<String>> {
         let root = &system.root;
+        members::needs_mounted(root)?;
         for deed in self.deeds(root)?.0 {
             for words in deed.words() {
                 let call = Call::new("pvesm").args(words).limit(LIMIT);
@@ -109,6 +104,7 @@ mod tests {
     use crate::log::Log;
     use crate::moosefs::detect::tests::status;
     use crate::moosefs::dialect::ALL;
+    use crate::outcome::Class;
     use crate::runner::Output;
     use crate::runner::fake::Fake;
     use crate::site::from_text;
@@ -183,9 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn before_the_clusters_file_system_is_there_it_is_too_early() {
+    fn before_the_clusters_file_system_is_there_it_is_planned_and_too_early() {
         let (tree, log, fake) = (Tree::from_text("/etc/pve/\n"), Log::silent(), Fake::default());
         let system = System { root: tree.root(), runner: &fake, log: &log };
-        assert_eq!(Class::of(&storages().check(&system).unwrap_err()), Class::TryLater);
+        let todo = storages().check(&system).unwrap().todo;
+        assert_eq!(todo, ["define the storage nas-1 (nfs, server 10.253.1.1, export /nas-1)"]);
+        assert_eq!(Class::of(&storages().apply(&system).unwrap_err()), Class::TryLater);
     }
 }

@@ -11,8 +11,8 @@ use crate::system::Sysroot;
 const SITES: &str = "/etc/cias";
 
 /// Keys of a site file whose values are secrets.
-const KEYS: [&str; 6] =
-    ["key", "join_key", "enrol_host_key", "vrrp_password", "root_password_hash", "webhook"];
+const KEYS: [&str; 7] =
+    ["key", "join_key", "enrol_host_key", "vrrp_password", "relay_password", "root_password_hash", "webhook"];
 
 /// Files that are secrets as a whole.
 const FILES: [&str; 9] = [
@@ -65,6 +65,7 @@ fn of_site(site: &Site) -> Vec<Vec<u8>> {
         secrets.vrrp_password.clone(),
         site.site.root_password_hash.clone(),
     ];
+    all.extend(secrets.relay_password.clone());
     all.extend(site.notify.webhook.iter().filter_map(|url| of_url(url)));
     all.into_iter().map(String::into_bytes).collect()
 }
@@ -117,13 +118,19 @@ mod tests {
     #[test]
     fn a_site_file_that_is_broken_still_gives_its_secrets_away_to_the_filter() {
         let text = "[site\nroot_password_hash = \"$6$s$h0123456\"\nsecrets = {\nkey = '5a5a'\nvrrp_password = \"abcd1234\" # x\n\
+                    relay_password = 'p4ss w'\n\
                     join_key = \"\"\"-----BEGIN X-----\nMHcCAQEEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n\
                     join_key_public = \"ecdsa AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAy\"\nwebhook = \"https://h/tok\"\n";
         let found = of_text(text);
         let found: Vec<&str> = found.iter().map(|bytes| std::str::from_utf8(bytes).unwrap()).collect();
-        for wanted in
-            ["$6$s$h0123456", "5a5a", "abcd1234", "MHcCAQEEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "h/tok"]
-        {
+        for wanted in [
+            "$6$s$h0123456",
+            "5a5a",
+            "p4ss w",
+            "abcd1234",
+            "MHcCAQEEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "h/tok",
+        ] {
             assert!(found.contains(&wanted), "{wanted}: {found:?}");
         }
         assert!(!found.iter().any(|word| word.starts_with("AAAAE2")), "{found:?}");

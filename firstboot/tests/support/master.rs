@@ -40,6 +40,7 @@ pub struct Master {
     /// Its files.
     pub root: Sysroot,
     port: u16,
+    hurry: u32,
 }
 
 /// May this process run an sshd for root?
@@ -69,11 +70,16 @@ pub fn wait(why: &str, mut what: impl FnMut() -> bool) {
 impl Master {
     /// One with this `enrol.mode`, and this at the end of its site file.
     pub fn new(mode: &str, at_its_end: &str) -> Self {
+        Self::in_a_hurry(mode, at_its_end, HURRY)
+    }
+
+    /// The same, all of whose waits are divided by `hurry`.
+    pub fn in_a_hurry(mode: &str, at_its_end: &str, hurry: u32) -> Self {
         // sshd takes no keys from below a folder that others may write to, as /tmp is; and it locks itself in /run/sshd.
         fs::create_dir_all("/run/sshd").unwrap();
         let folder = tempfile::tempdir_in("/run").unwrap();
         let port = TcpListener::bind((LISTEN, 0)).unwrap().local_addr().unwrap().port();
-        let master = Self { root: Sysroot::new(folder.path().join("root")), folder, port };
+        let master = Self { root: Sysroot::new(folder.path().join("root")), folder, port, hurry };
         for name in ["join", "host", "other", "node1", "node2"] {
             let path = master.key(name);
             let kind = ["-q", "-t", "ecdsa", "-b", "256", "-m", "PEM", "-N", "", "-C", name, "-f"];
@@ -126,8 +132,9 @@ impl Master {
     pub fn keep(&self) {
         let shims = self.folder.path().join("shims");
         let command = format!(
-            "ROOT={root} PATH={} {PROGRAM} --root {root} enrol serve --hurry {HURRY}",
+            "ROOT={root} PATH={} {PROGRAM} --root {root} enrol serve --hurry {}",
             shims.display(),
+            self.hurry,
             root = self.root.path("/").display()
         );
         self.as_system(|system| service::keep_for(system, &self.site(), LISTEN, &command).unwrap());

@@ -19,6 +19,7 @@ const COMMANDS: [(&str, &str); 11] = [
         "test \"$1\" = pve-cluster || exit 0\n\
          /bin/mkdir -p $ROOT/etc/pve/nodes\n\
          test -e $ROOT/etc/pve/.members || echo '{\"nodename\": \"alone\"}' > $ROOT/etc/pve/.members\n\
+         echo '{\"version\": 1, \"ids\": {}}' > $ROOT/etc/pve/.vmlist\n\
          test -L $ROOT/etc/pve/local || /bin/ln -s nodes/alone $ROOT/etc/pve/local",
     ),
     (

@@ -9,8 +9,9 @@ use super::variant::Variant;
 
 const POSTFIX: &str = include_str!("../../standins/postfix");
 
-/// Kernel words of installed nodes and of the installer: quick under emulation, and all on both consoles.
-pub const WORDS: &str = "console=tty0 console=ttyS0,115200 net.ifnames=0 mitigations=off nokaslr tsc=reliable audit=0 transparent_hugepage=never quiet";
+/// Kernel words of installed nodes and of the installer: quick under emulation, and all on both consoles. Without `no_timer_check` the kernel
+/// counts ticks to see whether the timer works, which an emulator on a loaded machine fails: "IO-APIC + timer doesn't work", and a panic.
+pub const WORDS: &str = "console=tty0 console=ttyS0,115200 no_timer_check net.ifnames=0 mitigations=off nokaslr tsc=reliable audit=0 transparent_hugepage=never quiet";
 
 /// Turns the unpacked minimal system at `root` into the base of a node.
 pub fn prepare(root: &Path, variant: Variant) -> Result<()> {

@@ -41,6 +41,7 @@ pub const NODE: &[&str] = &[
     "openssl",
     "corosync",
     "cron",
+    "rsync",
     "rsyslog",
     "orphan-sysvinit-scripts",
     "lvm2",

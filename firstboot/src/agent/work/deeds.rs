@@ -8,6 +8,7 @@ use super::super::arrive::Ended;
 use super::super::clock;
 use super::super::errand::{Errand, Task};
 use super::super::memory::{Kept, Stopped};
+use super::super::post::News;
 use super::Agent;
 use crate::hello::MachineId;
 use crate::hello::output::Output;
@@ -33,6 +34,12 @@ impl Patience {
         self.reason = reason;
         self.pause
     }
+}
+
+/// The reason as `cias run` has told it.
+fn without_code(reason: &str) -> &str {
+    let rest = reason.strip_prefix("exit code ").and_then(|rest| rest.split_once(": "));
+    rest.map_or(reason, |(_, rest)| rest)
 }
 
 impl Agent<'_> {
@@ -62,10 +69,8 @@ impl Agent<'_> {
                     self.step_back(true)?;
                 }
                 Output::Rival(other) => {
-                    let sentence = format!("another founder or Master is there: {other}");
-                    self.voice.say(&sentence);
-                    let more = "A serving Master goes on, and of two neither touches the other. A person decides which cluster is to stay; docs/cluster.md tells what happens then.";
-                    self.desk.mail("another founder or Master is there", &format!("{sentence}.\n\n{more}"));
+                    self.voice.say(&format!("another founder or Master is there: {other}"));
+                    self.tell(News::Rival(other));
                     self.shown.rivals.push(other.to_string());
                 }
                 Output::Asked(asking) => self.desk.ask(asking),
@@ -109,13 +114,22 @@ impl Agent<'_> {
     /// From now on it does nothing, also after a restart, until a person has looked.
     fn stop(&mut self, stopped: Stopped) -> Result<()> {
         self.voice.say(&format!("STOPPED: {}", stopped.reason));
-        self.desk.mail("this machine has stopped", &stopped.reason);
+        let news = News::Stopped(stopped.reason.clone());
         if let Some(errand) = &self.errand {
             errand.stop();
         }
         self.again = None;
         self.memory.stopped = Some(stopped);
-        self.remember()
+        let remembered = self.remember();
+        // Only now: what keeps a message writes to the same disk.
+        self.tell(news);
+        remembered
+    }
+
+    /// Has the administrator be told.
+    pub(super) fn tell(&self, news: News) {
+        // If the thread is gone, the agent is about to end.
+        let _ = self.news.send(news);
     }
 
     /// The Master's time, before anything is written with a wrong one.
@@ -218,13 +232,21 @@ impl Agent<'_> {
             }
             Ended::TryLater(reason) => {
                 let stopped = self.machine.rank().phase == Phase::Stopped;
+                let before = self.patience.pause;
                 let pause = self.patience.pause(&reason);
                 self.again = (!stopped).then(|| self.clock.elapsed() + pause / self.hurry);
+                // Once, when it takes longer than a Master that just starts.
+                if !stopped && before < AGAIN.1 && pause == AGAIN.1 {
+                    self.tell(News::Waits(reason.clone(), pause.as_secs()));
+                }
                 format!("`cias run` waits and is tried again in {} s: {reason}", pause.as_secs())
             }
-            Ended::Failed(reason) => format!(
-                "`cias run` failed, and goes on once that is put right and it is started again: {reason}"
-            ),
+            Ended::Failed(reason) => {
+                self.tell(News::Failed(without_code(&reason).to_owned()));
+                format!(
+                    "`cias run` failed, and goes on once that is put right and it is started again: {reason}"
+                )
+            }
         };
         if self.shown.run.as_ref() != Some(&sentence) {
             self.voice.say(&sentence);
@@ -238,6 +260,12 @@ impl Agent<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reason_of_cias_run_is_the_one_that_it_has_told() {
+        assert_eq!(without_code("exit code 5: step 1 of 4: a: no: b"), "step 1 of 4: a: no: b");
+        assert_eq!(without_code("vmbr0: down"), "vmbr0: down");
+    }
 
     #[test]
     fn the_pause_grows_while_the_reason_stays_and_begins_anew_with_another() {

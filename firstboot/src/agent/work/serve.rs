@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::super::desk::{Answer, Standing};
+use super::super::post::News;
 use super::Agent;
 use crate::hello::frame::{Refusal, longest_text};
 use crate::hello::rank::{Phase, Progress};
@@ -36,7 +37,7 @@ impl Agent<'_> {
                     self.send(&frame)?;
                 }
                 Answer::Refusal(refusal, who) => {
-                    self.mail_refusal(&refusal, &who, now);
+                    self.tell_refusal(&refusal, who, now);
                     self.log.note(&format!("gives {} no place: {}", refusal.to, refusal.reason));
                     let reason = longest_text(&refusal.reason);
                     let frame = self.machine.refuse(Refusal { reason, ..refusal }, now);
@@ -48,15 +49,11 @@ impl Agent<'_> {
     }
 
     /// Tells the administrator, once an hour for each machine and reason.
-    fn mail_refusal(&mut self, refusal: &Refusal, who: &Who, now: Duration) {
+    fn tell_refusal(&mut self, refusal: &Refusal, who: Who, now: Duration) {
         let Refusal { to, reason, .. } = refusal;
-        if !self.mailed.is_new(&format!("{to} {}", longest_text(&notify::gist(reason))), now.as_secs()) {
-            return;
+        if self.mailed.is_new(&format!("{to} {}", longest_text(&notify::gist(reason))), now.as_secs()) {
+            self.tell(News::NoPlace(refusal.clone(), who));
         }
-        let marks: Vec<&str> = who.macs.iter().chain(&who.serial).map(String::as_str).collect();
-        let more = "It shows the reason, and asks again unless it is for good; /var/log/cias/agent.log on the Master has each refusal.";
-        let text = format!("{reason}\n\nMachine {to} ({})\n\n{more}", marks.join(", "));
-        self.desk.mail("a server was refused a place", &text);
     }
 
     /// Once a member, always one: without quorum a Master goes on being heard, and gives no places.
@@ -76,6 +73,7 @@ impl Agent<'_> {
             if self.unwritten.is_some() {
                 return Ok(());
             }
+            self.tell(News::Founded);
         }
         let out = self.machine.set_member(serves, now);
         self.carry_out(out)

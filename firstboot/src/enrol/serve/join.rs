@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use super::refuse::about;
 use super::talk::{Heard, Talk};
 use super::{LIMIT, Session};
 use crate::cluster::probe::Responder;
@@ -14,6 +15,7 @@ use crate::enrol::protocol::{Ask, FromMaster, FromNode, Refused, Welcome};
 use crate::enrol::store;
 use crate::files;
 use crate::hello::ledger::{Entry, State};
+use crate::notify::Event;
 use crate::outcome::Class;
 use crate::runner::Call;
 
@@ -97,12 +99,7 @@ impl Session<'_> {
 
     fn tell_joined(&self, ask: &Ask, name: &str) {
         self.note(&format!("{name} has joined"));
-        let cluster = &self.site.site.cluster_name;
-        self.mail(
-            &format!("{name} has joined"),
-            ask,
-            &format!("{name} is a member of the cluster {cluster} now."),
-        );
+        self.tell(Event::joined(self.site, name, about(ask)));
     }
 
     /// Accepts the key, and gathers what the node needs.
@@ -241,7 +238,7 @@ impl Session<'_> {
             }
         };
         let _gone = talk.tell(&FromMaster::Refused(Refused { reason: reason.clone(), is_final: false }));
-        self.mail(&format!("{name} has not joined"), ask, &reason);
+        self.tell(Event::not_joined(self.site, name, &reason, about(ask)));
     }
 
     /// Takes a node that is not there out of the cluster's configuration, and its key with it. One that is online, or was a member

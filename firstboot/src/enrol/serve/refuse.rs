@@ -10,8 +10,7 @@ use super::{Session, entry_name};
 use crate::enrol::policy::{Application, Standing};
 use crate::enrol::protocol::{Ask, FromMaster, Refused};
 use crate::enrol::store;
-use crate::files;
-use crate::notify::{self, Mailed};
+use crate::notify::{self, Event};
 
 /// When which refusal was mailed, in seconds since 1970.
 const MAILED: &str = "/run/cias/enrol-mails.json";
@@ -31,7 +30,7 @@ impl Session<'_> {
         let _gone = talk.tell(&FromMaster::Refused(Refused { reason: reason.clone(), is_final }));
         // Where many ask at once it is one fact, whoever hears it.
         let key = if kind == "busy" { kind.to_owned() } else { format!("{} {kind}", ask.machine) };
-        self.mail_once(&key, &format!("{} was refused ({kind})", ask.name), &about(ask, &reason));
+        self.tell_once(&key, Event::not_let_in(self.site, &ask.name, kind, &reason, is_final, about(ask)));
     }
 
     /// Refuses what said something else than it should.
@@ -44,11 +43,9 @@ impl Session<'_> {
         let from = peer();
         self.note(&format!("a connection from {from} was refused ({kind}): {reason}"));
         let _gone = talk.tell(&FromMaster::Refused(Refused { reason: reason.clone(), is_final: false }));
-        self.mail_once(
-            &format!("{from} {kind}"),
-            &format!("a connection was refused ({kind})"),
-            &format!("{reason}\n\nIt came from {from}, with the site's join key.\n\n{WHERE}"),
-        );
+        let machine = format!("It came from {from}, with the site's join key.");
+        let event = Event::not_let_in(self.site, "a connection", kind, &reason, false, machine);
+        self.tell_once(&format!("{from} {kind}"), event);
     }
 
     /// Keeps who wants in, for `cias enrol list`. What an administrator said is left.
@@ -62,47 +59,27 @@ impl Session<'_> {
         store::set(root, &Application { machine, standing: Standing::Pending, name, address, who, since })
     }
 
-    fn mail_once(&self, key: &str, subject: &str, body: &str) {
-        match self.is_new(key) {
-            Ok(true) => self.post(subject, body),
+    fn tell_once(&self, key: &str, event: Event) {
+        match notify::is_new(&self.system.root.path(MAILED), key, store::now()) {
+            Ok(true) => self.tell(event),
             Ok(false) => {}
             Err(error) => {
-                self.note(&format!("warning: no mail is sent, because it cannot be noted: {error:#}"));
+                self.note(&format!("warning: nobody is told, because it cannot be noted: {error:#}"));
             }
         }
     }
 
-    /// Was this not mailed within the hour? Notes that it is now.
-    fn is_new(&self, key: &str) -> Result<bool> {
-        let path = self.system.root.path(MAILED);
-        // One that cannot be read is as good as none: it holds nothing but times.
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let mut mailed: Mailed = serde_json::from_str(&text).unwrap_or_default();
-        if !mailed.is_new(key, store::now()) {
-            return Ok(false);
-        }
-        files::write(&path, serde_json::to_string(&mailed)?, 0o600)?;
-        Ok(true)
-    }
-
-    /// Tells the administrator about a machine.
-    pub(super) fn mail(&self, subject: &str, ask: &Ask, text: &str) {
-        self.post(subject, &about(ask, text));
-    }
-
-    fn post(&self, subject: &str, body: &str) {
-        let own = self.system.root.attribute("/etc/hostname").unwrap_or_else(|| "cias".to_owned());
-        notify::mail(self.system, self.site, &own, subject, body);
+    /// Tells the administrator; what does not go now is the agent's to try again.
+    pub(super) fn tell(&self, event: Event) {
+        notify::tell(self.system, self.site, event);
     }
 }
 
-/// The end of each mail.
-const WHERE: &str = "`cias enrol list` on the Master shows who may join, /var/log/cias/enrol.log what was.";
-
-fn about(ask: &Ask, text: &str) -> String {
+/// A machine, for a person.
+pub(super) fn about(ask: &Ask) -> String {
     let marks: Vec<&str> = ask.who.macs.iter().chain(&ask.who.serial).map(String::as_str).collect();
     let (machine, marks) = (ask.machine, marks.join(", "));
-    format!("{text}\n\nMachine {machine} ({marks})\nName {}, address {}\n\n{WHERE}", ask.name, ask.address)
+    format!("Machine {machine} ({marks})\nName {}, address {}", ask.name, ask.address)
 }
 
 /// Where the session came from, as sshd tells (ssh(1), ENVIRONMENT).

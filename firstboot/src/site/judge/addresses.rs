@@ -3,21 +3,20 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use super::super::{Machine, Network};
+use super::super::{Machine, Nas, Network};
 use super::Judge;
 
 impl Judge<'_> {
     /// Every address has one owner, and those of the LAN lie in it.
     pub(super) fn addresses(&self) {
-        let (site, net) = (self.site, &self.site.network);
+        let net = &self.site.network;
         let mut claims =
             vec![("network.gateway".to_owned(), net.gateway), ("network.vip".to_owned(), net.vip)];
         if !self.machines_with_path().any(|(_, machine)| self.founds(machine) && machine.address.is_some()) {
             claims.push(("network.founder".to_owned(), net.founder));
         }
         claims.extend(self.machine_addresses());
-        claims
-            .extend(site.nas.iter().enumerate().map(|(at, nas)| (format!("nas[{at}].address"), nas.address)));
+        claims.extend(self.storage_addresses());
 
         let mut taken: BTreeMap<Ipv4Addr, String> = BTreeMap::new();
         for (path, address) in claims.into_iter().filter(|(path, _)| !self.findings.is_bad(path)) {
@@ -45,6 +44,35 @@ impl Judge<'_> {
         self.machines_with_path().filter_map(address).collect()
     }
 
+    /// The address of each storage server, with its key.
+    fn storage_addresses(&self) -> Vec<(String, Ipv4Addr)> {
+        let nas = self.site.nas.iter().enumerate();
+        // One whose position is not readable has no address yet.
+        nas.filter(|(at, _)| !self.findings.is_bad(&format!("nas[{at}].position")))
+            .map(|(at, nas)| (format!("nas[{at}].address"), nas.address))
+            .collect()
+    }
+
+    /// Storage servers lie where the original plan has them: the gateway gives its blocks of ports by that.
+    pub(super) fn storage_network(&self) {
+        let lan = self.site.network.lan;
+        if self.findings.is_bad("network.lan")
+            || lan.prefix > Nas::NETWORK.prefix
+            || !lan.overlaps(&Nas::NETWORK)
+        {
+            return;
+        }
+        for (path, address) in self.storage_addresses() {
+            let [_, _, row, pos] = address.octets();
+            let is_good =
+                address == Nas::address_of((row, pos)) && (1..=5).contains(&row) && (1..=99).contains(&pos);
+            if !is_good && !self.findings.is_bad(&path) && lan.holds(address) {
+                let wanted = "10.253.ROW.POSITION with rows 1 to 5 and positions 1 to 99 (in this LAN)";
+                self.findings.note(&path, address.to_string(), wanted);
+            }
+        }
+    }
+
     /// The pool lies in the LAN, and what is not a node's lies outside the pool.
     pub(super) fn pool(&self) {
         let net = &self.site.network;
@@ -69,8 +97,7 @@ impl Judge<'_> {
             ("network.founder".to_owned(), net.founder),
         ];
         others.extend(self.helpers().into_iter().map(|(key, address, _)| (key.to_owned(), address)));
-        let nas = self.site.nas.iter().enumerate();
-        others.extend(nas.map(|(at, nas)| (format!("nas[{at}].address"), nas.address)));
+        others.extend(self.storage_addresses());
         for (path, address) in others {
             if self.site.in_pool(address) && !self.findings.is_bad(&path) {
                 let found = format!("{address}, inside the node pool");

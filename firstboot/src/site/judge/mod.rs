@@ -2,6 +2,7 @@
 
 mod addresses;
 mod names;
+mod relay;
 
 use std::collections::BTreeMap;
 
@@ -13,12 +14,14 @@ pub(super) fn judge(site: &Site, findings: &Findings) {
     let judge = Judge { site, findings };
     judge.addresses();
     judge.pool();
+    judge.storage_network();
     judge.outside();
     judge.no_nodes();
     judge.mounts();
     judge.machines();
     judge.names();
     judge.sizes();
+    judge.relay();
 }
 
 struct Judge<'s> {

@@ -93,7 +93,7 @@ impl Judge<'_> {
         }
         for (at, nas) in self.site.nas.iter().enumerate() {
             let path = format!("nas[{at}].name");
-            if self.findings.is_bad(&path) {
+            if self.findings.is_bad(&path) || self.findings.is_bad(&format!("nas[{at}].position")) {
                 continue;
             }
             if let Some(other) = taken.get(&nas.name) {

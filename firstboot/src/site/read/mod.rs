@@ -11,7 +11,7 @@ use super::keys;
 use super::reader::Section;
 use super::shown::Show;
 use super::values::{self as judge, Network};
-use super::{Backup, Enrol, General, Moosefs, Nas, Net, Notify, Role, Secrets, Site};
+use super::{Backup, Enrol, General, Moosefs, Net, Notify, Role, Secrets, Site};
 
 const BOND_MODES: &[&str] =
     &["balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"];
@@ -22,6 +22,9 @@ const NOT_YET: [&str; 3] = ["gateway", "power", "watch"];
 /// TCP ports of a node on which something else listens: ssh, portmap, the SPICE proxy, the web console,
 /// `MooseFS`, and dlm.
 const TAKEN_PORTS: &[u16] = &[22, 111, 3128, 8006, 9419, 9420, 9421, 9422, 9423, 9424, 9425, 21064];
+
+/// Mail that is encrypted from its first byte on (RFC 8314).
+const SUBMISSIONS: u16 = 465;
 
 const HASH: &str = "the hash of root's password, as `openssl passwd -6` makes it";
 
@@ -37,7 +40,8 @@ pub(super) struct Second {
 impl Second {
     /// Stands for a file that could not be read: nothing in it counts as missing.
     pub(super) fn unread() -> Self {
-        Self { hash: Some(String::new()), ..Self::default() }
+        let secrets = Secrets { relay_password: Some(String::new()), ..Secrets::default() };
+        Self { hash: Some(String::new()), secrets }
     }
 }
 
@@ -57,6 +61,7 @@ pub(super) fn site(root: &Section, second: Option<&Second>) -> Site {
     let (site, secrets) = general(&root.section("site"), second);
     let network = network(&root.section("network"));
     let nodes_network = nodes_of(network.lan, network.founder);
+    let rack = site.rack.clone();
     let site = Site {
         site,
         secrets,
@@ -69,7 +74,7 @@ pub(super) fn site(root: &Section, second: Option<&Second>) -> Site {
         moosefs: moosefs(&root.section("moosefs"), nodes_network),
         backup: backup(&root.section("backup")),
         notify: notify(&root.section("notify")),
-        nas: root.sections("nas").iter().map(nas).collect(),
+        nas: root.sections("nas").iter().map(|section| servers::nas(section, &rack)).collect(),
     };
     root.finish();
     site
@@ -142,6 +147,10 @@ fn secrets(section: &Section) -> Secrets {
         enrol_host_key: secret("enrol_host_key", keys::private),
         enrol_host_key_public: public("enrol_host_key_public"),
         vrrp_password: secret("vrrp_password", judge::vrrp_password),
+        // One that is wrong is not missing.
+        relay_password: section
+            .has("relay_password")
+            .then(|| secret("relay_password", judge::relay_password)),
     };
     section.finish();
     keys::judge_pairs(&secrets, section.findings());
@@ -233,19 +242,26 @@ fn backup(section: &Section) -> Backup {
 }
 
 fn notify(section: &Section) -> Notify {
+    let relay_user = section.text("relay_user", judge::relay_user);
+    let relay_port = narrow(section.number("relay_port", 1..=65535), 25);
+    if relay_port == SUBMISSIONS {
+        section.note(
+            "relay_port",
+            relay_port.to_string(),
+            "587 with relay_tls = \"required\": postfix 2.9 on the target begins in the clear and then asks for TLS, which 465 does not take",
+        );
+    }
+    // A password is worth more than a mail: with a user nothing is sent in the clear.
+    let tls = if section.has("relay_user") { "required" } else { "may" };
     let notify = Notify {
         mail: section.text("mail", judge::mail),
         relay: section.text("relay", judge::host),
+        relay_port,
+        relay_tls: or(section.text("relay_tls", judge::word(&["none", "may", "required"])), tls),
+        relay_user,
         // The path of such a URL often is what lets its caller in.
         webhook: section.shown_text("webhook", Show::Nothing, judge::url),
     };
     section.finish();
     notify
-}
-
-fn nas(section: &Section) -> Nas {
-    let name = or(section.needed("name", "a host name", judge::label), "");
-    let address = section.needed("address", "an address in the LAN", judge::address);
-    section.finish();
-    Nas { name, address: address.unwrap_or(Ipv4Addr::UNSPECIFIED) }
 }

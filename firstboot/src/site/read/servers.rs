@@ -1,9 +1,11 @@
-//! Reads what concerns the servers themselves: `[nodes]`, `[install]`, `[disks]`.
+//! Reads what concerns the servers themselves: `[nodes]`, `[install]`, `[disks]`, `[[nas]]`.
+
+use std::net::Ipv4Addr;
 
 use super::super::reader::Section;
 use super::super::shown::Show;
 use super::super::values as judge;
-use super::super::{DiskFilter, Disks, Install, Machine, Nodes};
+use super::super::{DiskFilter, Disks, Install, Machine, Nas, Nodes};
 use super::{narrow, or};
 
 /// The largest size of a disk that a file may name, in GiB.
@@ -98,4 +100,32 @@ pub(super) fn disks(section: &Section) -> Disks {
     }
     section.finish();
     disks
+}
+
+/// One storage server; `rack` is the site's.
+pub(super) fn nas(section: &Section, rack: &str) -> Nas {
+    let position = section.text("position", judge::position);
+    let rack = or(section.text("rack", judge::label), rack);
+    let mut name = section.text("name", judge::label);
+    let mut address = section.text("address", judge::address);
+    if let Some(at @ (row, pos)) = position {
+        name = name.or_else(|| Some(format!("nas-{rack}-{row}-{pos}")));
+        address = address.or_else(|| Some(Nas::address_of(at)));
+    } else if !section.has("position") {
+        for (key, given) in [("name", section.has("name")), ("address", section.has("address"))] {
+            if !given {
+                section.note_missing(key, "it, or a position that it follows from");
+            }
+        }
+    }
+    let content = section.texts("content", Show::Value, judge::word(Nas::CONTENT));
+    if section.length("content") == Some(0) {
+        section.note("content", "an empty list", "at least one kind of content");
+    }
+    section.finish();
+    Nas {
+        name: name.unwrap_or_default(),
+        address: address.unwrap_or(Ipv4Addr::UNSPECIFIED),
+        content: content.unwrap_or_else(|| Nas::CONTENT.iter().map(|kind| (*kind).to_owned()).collect()),
+    }
 }
