@@ -57,7 +57,7 @@ impl Session {
             &format!("UserKnownHostsFile={}", known.display()),
             "GlobalKnownHostsFile=/dev/null",
             &format!("HostKeyAlias={ALIAS}"),
-            "ConnectTimeout=10",
+            "ConnectTimeout=30",
             "ServerAliveInterval=10",
             "ServerAliveCountMax=3",
         ] {
