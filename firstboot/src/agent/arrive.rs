@@ -46,6 +46,11 @@ pub fn arrive(system: &System) -> Ended {
     {
         return Ended::Failed(format!("{error:#}"));
     }
+    provision(system)
+}
+
+/// What follows on a node that has its address and its services.
+pub fn provision(system: &System) -> Ended {
     judge(system.runner.outcome(&run(&system.root, "provision")))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread::JoinHandle;
 
-use super::arrive::{Ended, arrive, leave};
+use super::arrive::{Ended, arrive, leave, provision};
 use super::clock;
 use super::withdraw::withdraw;
 use crate::log::Log;
@@ -20,6 +20,8 @@ pub enum Task {
         /// The hardware's clock is to follow.
         stepped: bool,
     },
+    /// What `cias run` does at each boot.
+    Mend,
     /// What a node does that was removed from its cluster.
     Leave,
     /// What a founder does that has stopped for another one.
@@ -47,6 +49,7 @@ impl Errand {
                     }
                     arrive(&system)
                 }
+                Task::Mend => provision(&system),
                 Task::Leave => leave(&system),
                 Task::Withdraw => withdraw(&system),
             }

@@ -9,11 +9,13 @@ mod desk;
 mod errand;
 pub mod link;
 pub mod memory;
+mod patience;
 pub mod port;
 mod post;
 pub mod published;
 pub(crate) mod standing;
 mod voice;
+mod watch;
 pub mod withdraw;
 mod work;
 
@@ -151,6 +153,8 @@ fn prepare<'a>(request: &'a Request, log: &'a Arc<Log>) -> Result<work::Agent<'a
     };
     let postman =
         post::Postman { root: root.clone(), site: site.clone(), log: log.clone(), hurry: request.hurry };
+    let watchman =
+        watch::Watchman { root: root.clone(), site: site.clone(), log: log.clone(), hurry: request.hurry };
     let parts = work::Parts {
         codec: Codec::new(&site.secrets.key)?,
         draw: nonces()?,
@@ -159,6 +163,7 @@ fn prepare<'a>(request: &'a Request, log: &'a Arc<Log>) -> Result<work::Agent<'a
         held: memory.offer.as_ref().map(|offer| offer.address).or(settled),
         clerk,
         postman,
+        watchman,
     };
     work::Agent::new(root, request.hurry, voice, log.clone(), me, memory, parts)
 }

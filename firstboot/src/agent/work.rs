@@ -21,10 +21,12 @@ use super::desk::{Clerk, Desk};
 use super::errand::Errand;
 use super::link::{Link, Received, Sent};
 use super::memory::Memory;
+use super::patience::Patience;
 use super::port;
 use super::post::{News, Postman};
 use super::published::{Dropped as Counts, Leader, Published};
 use super::voice::Voice;
+use super::watch::{Watch, Watchman};
 use crate::hello::Draw;
 use crate::hello::frame::{Codec, Dropped, Frame};
 use crate::hello::machine::{Machine, Me};
@@ -52,6 +54,7 @@ pub(super) struct Parts {
     pub obstacles: Vec<String>,
     pub clerk: Clerk,
     pub postman: Postman,
+    pub watchman: Watchman,
     /// The address that it has as a node.
     pub held: Option<Ipv4Addr>,
 }
@@ -73,6 +76,7 @@ pub(super) struct Agent<'a> {
     link: Option<Link>,
     desk: Desk,
     news: Sender<News>,
+    watch: Watch,
     /// When it looked last how it stands to the cluster.
     stood: Option<Duration>,
     errand: Option<Errand>,
@@ -80,7 +84,7 @@ pub(super) struct Agent<'a> {
     doubt: Option<String>,
     /// When `cias run` is to be tried again.
     again: Option<Duration>,
-    patience: deeds::Patience,
+    patience: Patience,
     /// The refusals that were mailed, by the time of the clock above.
     mailed: Mailed,
     woken: UnixStream,
@@ -130,11 +134,12 @@ impl<'a> Agent<'a> {
             link: None,
             desk,
             news: parts.postman.start(),
+            watch: parts.watchman.start(),
             stood: None,
             errand: None,
             doubt: None,
             again: None,
-            patience: deeds::Patience::default(),
+            patience: Patience::default(),
             mailed: Mailed::default(),
             woken,
             wake,
@@ -214,6 +219,9 @@ impl<'a> Agent<'a> {
         }
         if self.again.is_some_and(|again| now >= again) {
             self.begin()?;
+        }
+        if let Some(lost) = self.watch.lost() {
+            self.mend(&lost)?;
         }
         let hopeless = self.machine.is_hopeless(now);
         if hopeless && self.shown.hopeless.is_empty() {

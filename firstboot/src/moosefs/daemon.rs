@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use nix::fcntl::Flock;
 
+use super::end;
 use crate::agent::published;
 use crate::cluster::wait::await_until;
 use crate::files;
@@ -72,6 +73,9 @@ impl Daemon {
 
     /// Has it do `word`, after which it must run or not.
     pub fn has_it(self, system: &System, word: &str, should_run: bool) -> Result<()> {
+        if should_run {
+            end::is_wanted(&system.root)?;
+        }
         let output = system.runner.outcome(&self.call(word))?;
         let look = || (self.runs(system.runner).ok()? == should_run).then_some(());
         let is_right = await_until(system.runner, SEEN, look)?.is_some();

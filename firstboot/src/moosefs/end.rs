@@ -8,12 +8,17 @@ use anyhow::Result;
 use super::daemon::{Daemon, master_turn};
 use super::steps::{Mounted, POINT, mounted};
 use super::{ask, web};
+use crate::agent::published;
+use crate::files;
 use crate::log::Log;
 use crate::node;
 use crate::outcome::{self, Class};
 use crate::run::LOG;
 use crate::runner::{Call, Host};
 use crate::system::{Sysroot, System};
+
+/// There while all of it was ended on purpose; gone after a boot, and when a daemon is started.
+const ENDED: &str = "/run/cias/services-ended";
 
 /// How long what is mounted may take to bring what was written to the chunkservers.
 const UNMOUNT: Duration = Duration::from_mins(2);
@@ -42,9 +47,22 @@ pub fn end(root: &Sysroot) -> Result<()> {
     let log = Log::to_file(&root.path(LOG))?;
     let host = Host::new(|line| log.note(line));
     let system = System { root: root.clone(), runner: &host, log: &log };
+    // Before anything ends, so that the agent does not bring it back.
+    files::make_folder(&system.root.path(published::FOLDER), 0o755)?;
+    files::write(&system.root.path(ENDED), "", 0o644)?;
     // Without a site file nobody knows whom to ask.
     let vip = node::load_site(root).ok().map(|site| site.network.vip);
     end_all(&system, || vip.is_some_and(|vip| ask::answers(vip, ask::PORT)))
+}
+
+/// Was all of it ended on purpose, and nothing started since?
+pub(super) fn were_ended(root: &Sysroot) -> bool {
+    root.has(ENDED)
+}
+
+/// Something is started, so that it is wanted again.
+pub(super) fn is_wanted(root: &Sysroot) -> Result<()> {
+    files::remove(&root.path(ENDED))
 }
 
 /// The mount first: what was written has to reach chunkservers, and these the metadata server. Each is tried whatever became of the one before,

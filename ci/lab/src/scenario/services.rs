@@ -29,7 +29,7 @@ pub fn services(lab: &Lab) -> Result<()> {
     formed::whole(&fleet, &NODES)?;
     serves(&fleet, &mut guests, &beside, &NODES, 2)?;
     shown::strangers_are_refused(&fleet, NODES[1])?;
-    shown::a_killed_mount_comes_back(&fleet, NODES[2])?;
+    shown::what_was_killed_comes_back(&fleet, &mut guests, NODES[2])?;
     cron(&fleet, &mut guests)
 }
 
@@ -46,7 +46,7 @@ pub fn one_node(lab: &Lab) -> Result<()> {
     let loops = "grep -ci 'there is a loop' /var/log/cias/install.log || true";
     fleet.node(NODES[0]).equals(loops, "0")?;
     serves(&fleet, &mut guests, &beside, &NODES[..1], 1)?;
-    shown::a_killed_mount_comes_back(&fleet, NODES[0])?;
+    shown::what_was_killed_comes_back(&fleet, &mut guests, NODES[0])?;
     beside.has_told(&fleet, &mut guests, &NODES[..1])
 }
 

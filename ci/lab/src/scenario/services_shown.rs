@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::fleet::Fleet;
+use super::formed;
 use super::road::BOOT;
 use super::services_formed::{NAS, OUTSIDE, VIP};
 use crate::guest::{self, Guest};
@@ -143,12 +144,15 @@ pub fn strangers_are_refused(fleet: &Fleet, address: &str) -> Result<()> {
         .map(drop)
 }
 
-/// A mount whose mfsmount was killed is back after the next `cias run`, with what was in it.
-pub fn a_killed_mount_comes_back(fleet: &Fleet, address: &str) -> Result<()> {
+/// A mount whose mfsmount was killed is back with what was in it, by itself; so are the other daemons of a node.
+pub fn what_was_killed_comes_back(fleet: &Fleet, guests: &mut [Guest], address: &str) -> Result<()> {
     let node = fleet.node(address);
     let before = node.ask("ls /mnt/mfs/a; kill -KILL $(pidof mfsmount)")?;
     node.ask("! ls /mnt/mfs 2>/dev/null")?;
-    node.ask("cias run")?;
+    formed::holds(fleet, guests, address, "ls /mnt/mfs >/dev/null 2>&1", "return of a killed mount")?;
     node.equals("ls /mnt/mfs/a", &before)?;
-    node.equals("grep -c ' /mnt/mfs ' /proc/mounts", "1")
+    node.equals("grep -c ' /mnt/mfs ' /proc/mounts", "1")?;
+    node.ask("kill -KILL $(pidof mfschunkserver mfsmetalogger)")?;
+    let both = "[ $(pidof mfschunkserver mfsmetalogger | wc -w) = 2 ]";
+    formed::holds(fleet, guests, address, both, "return of killed daemons")
 }

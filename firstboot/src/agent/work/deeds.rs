@@ -1,40 +1,19 @@
 //! What follows from what the machine concluded: frames, files, `cias run`.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 
 use super::super::arrive::Ended;
 use super::super::clock;
 use super::super::errand::{Errand, Task};
 use super::super::memory::{Kept, Stopped};
+use super::super::patience::{LONGEST, Patience};
 use super::super::post::News;
 use super::Agent;
 use crate::hello::MachineId;
 use crate::hello::output::Output;
 use crate::hello::rank::Phase;
 use crate::status::{Overall, Status};
-use crate::{engine, journal, notify};
-
-/// When `cias run` is tried again that found it too early, at first and at most.
-const AGAIN: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(10));
-
-/// How long to wait before the next try: twice as long each time, as long as the reason is the same.
-#[derive(Debug, Default)]
-pub(super) struct Patience {
-    reason: String,
-    pause: Duration,
-}
-
-impl Patience {
-    /// The pause after a try that found it too early for `reason`.
-    fn pause(&mut self, reason: &str) -> Duration {
-        let reason = notify::gist(reason);
-        self.pause = if reason == self.reason { (self.pause * 2).min(AGAIN.1) } else { AGAIN.0 };
-        self.reason = reason;
-        self.pause
-    }
-}
+use crate::{engine, journal};
 
 /// The reason as `cias run` has told it.
 fn without_code(reason: &str) -> &str {
@@ -193,6 +172,16 @@ impl Agent<'_> {
         Ok(())
     }
 
+    /// What `cias run` had brought about is gone: it does so again, as at a boot. What it is at, or is to try again, comes first.
+    pub(super) fn mend(&mut self, lost: &str) -> Result<()> {
+        let is_stopped = self.machine.rank().phase == Phase::Stopped || self.memory.stopped.is_some();
+        if !is_stopped && self.errand.is_none() && self.again.is_none() {
+            self.voice.say(&format!("{lost} is to be done again: runs `cias run`"));
+            self.start_errand(Task::Mend)?;
+        }
+        Ok(())
+    }
+
     fn state(&self) -> Result<Status> {
         Ok(Status::of(&journal::read(self.root)?.unwrap_or_default(), false))
     }
@@ -232,11 +221,11 @@ impl Agent<'_> {
             }
             Ended::TryLater(reason) => {
                 let stopped = self.machine.rank().phase == Phase::Stopped;
-                let before = self.patience.pause;
+                let before = self.patience.last();
                 let pause = self.patience.pause(&reason);
                 self.again = (!stopped).then(|| self.clock.elapsed() + pause / self.hurry);
                 // Once, when it takes longer than a Master that just starts.
-                if !stopped && before < AGAIN.1 && pause == AGAIN.1 {
+                if !stopped && before < LONGEST && pause == LONGEST {
                     self.tell(News::Waits(reason.clone(), pause.as_secs()));
                 }
                 format!("`cias run` waits and is tried again in {} s: {reason}", pause.as_secs())
@@ -265,14 +254,5 @@ mod tests {
     fn the_reason_of_cias_run_is_the_one_that_it_has_told() {
         assert_eq!(without_code("exit code 5: step 1 of 4: a: no: b"), "step 1 of 4: a: no: b");
         assert_eq!(without_code("vmbr0: down"), "vmbr0: down");
-    }
-
-    #[test]
-    fn the_pause_grows_while_the_reason_stays_and_begins_anew_with_another() {
-        let mut patience = Patience::default();
-        let mut seconds = |reason: &str| patience.pause(reason).as_secs();
-        let same: Vec<u64> = (0..7).map(|count| seconds(&format!("{count} of 50 answered"))).collect();
-        assert_eq!(same, [30, 60, 120, 240, 480, 600, 600]);
-        assert_eq!([seconds("no quorum"), seconds("no quorum"), seconds("1 of 50 answered")], [30, 60, 30]);
     }
 }

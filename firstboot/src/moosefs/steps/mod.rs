@@ -7,6 +7,7 @@ mod base;
 mod copies;
 mod daemons;
 mod files;
+mod lost;
 mod master;
 pub mod mount;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use lost::lost;
 pub use mount::{Mounted, POINT, mounted};
 
 use std::net::{Ipv4Addr, SocketAddrV4};

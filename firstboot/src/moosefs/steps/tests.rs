@@ -50,7 +50,7 @@ fn boot(world: &World, is_clean: bool) {
         world.master("stop", &mut state);
     }
     state.running.clear();
-    state.web = false;
+    (state.web, state.is_dead) = (false, false);
     let root = world.tree.root();
     fs::write(root.path("/proc/mounts"), "/dev/vdb /data/disk1 ext3 rw 0 0\n").unwrap();
     let _ = fs::remove_dir_all(root.path("/run/cias"));
@@ -340,4 +340,37 @@ fn a_master_that_is_known_by_another_address_is_not_served() {
     let error = run(&world, false, &fake).unwrap_err();
     assert!(format!("{error:#}").contains("found 10.254.0.9, wanted 10.254.0.254"), "{error:#}");
     assert!(!fake.lines().iter().any(|line| line.ends_with(" start")));
+}
+
+#[test]
+fn what_has_ended_since_is_seen_and_what_was_ended_on_purpose_is_not() {
+    for dialect in ALL {
+        let world = world(dialect);
+        go(&world, true);
+        let site = from_text(&example()).unwrap();
+        let place = site.founder_place(None);
+        let net: Arc<dyn Net> = world.clone();
+        let node = Node { site, place, is_founder: true, net };
+        let lost = || {
+            let (fake, log) = (fake(&world), Log::silent());
+            lost::of(&node, &System { root: world.tree.root(), runner: &fake, log: &log }).unwrap()
+        };
+        assert_eq!(lost(), [""; 0], "{}", dialect.version());
+        world.state.lock().unwrap().is_dead = true;
+        let mount = "unmount /mnt/mfs, whose mfsmount has ended, and mount MooseFS there again";
+        assert_eq!(lost(), [mount]);
+        boot(&world, true);
+        let daemons = ["start mfschunkserver", "start mfsmetalogger"];
+        assert_eq!(lost(), [&daemons[..], &["start mfsmaster"]].concat(), "a mount waits for its server");
+        world.state.lock().unwrap().has_address = false;
+        assert_eq!(lost(), daemons, "the metadata server belongs to the address");
+        let root = world.tree.root();
+        fs::create_dir_all(root.path("/run/cias")).unwrap();
+        fs::write(root.path("/run/cias/services-ended"), "").unwrap();
+        assert_eq!(lost(), [""; 0]);
+        world.state.lock().unwrap().has_address = true;
+        go(&world, true);
+        assert_eq!(lost(), [""; 0]);
+        assert!(!root.has("/run/cias/services-ended"), "what was started anew is watched again");
+    }
 }
