@@ -20,6 +20,9 @@ use crate::system::System;
 /// How long one `mkfs.ext3` may take: a large, slow disk needs minutes even with few inodes.
 const LIMIT: Duration = Duration::from_hours(1);
 
+/// The least inodes of a disk, beside those that the ratio gives: a chunkserver makes 256 folders before it keeps anything.
+const INODES: u64 = 8192;
+
 /// A sentence for each disk that failed, by its path.
 type Failures = BTreeMap<PathBuf, String>;
 
@@ -76,11 +79,21 @@ fn format_one(system: &System, item: &Item, wanted: &site::Disks, key: &str) -> 
     clear::is_cleared(system, &item.disk)?;
     let call = Call::new("mkfs.ext3")
         .args(["-F", "-q", "-m", "0", "-L", &format!("{LABEL}{name}"), "-U", &owner::new_uuid(key, random)?])
-        .args(["-i", &wanted.inode_ratio.to_string(), "-J", &format!("size={}", wanted.journal_mib)])
+        .args([
+            "-i",
+            &bytes_per_inode(item.disk.size, wanted).to_string(),
+            "-J",
+            &format!("size={}", wanted.journal_mib),
+        ])
         .args(["-E", "nodiscard", &*item.disk.path.to_string_lossy()]);
     system.runner.run(&call.limit(LIMIT))?;
     system.log.say(&format!("{} is formatted as {FOLDER}/{name}", item.disk.describe()));
     Ok(())
+}
+
+/// Bytes for each inode on a disk of `size` bytes: what the site wants, but fewer on a small disk.
+fn bytes_per_inode(size: u64, wanted: &site::Disks) -> u64 {
+    u64::from(wanted.inode_ratio).min(size / INODES)
 }
 
 /// Enters those of `items` that carry our file systems into fstab and mounts them. Returns what could not be mounted.
@@ -110,4 +123,16 @@ pub fn mount(system: &System, items: &[Item]) -> Result<Outcome> {
         }
     }
     Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_disk_has_inodes_for_a_chunkserver_and_a_large_one_what_the_site_wants() {
+        let site = crate::site::from_text(&crate::site::tests::example()).unwrap();
+        let inodes = |size: u64| size / bytes_per_inode(size, &site.disks);
+        assert_eq!([1 << 30, 1 << 35, 1 << 40].map(inodes), [8192, 8192, 1 << 18]);
+    }
 }

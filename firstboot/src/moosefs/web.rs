@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::USER;
 use super::dialect::Dialect;
+use super::{USER, steps};
 use crate::cluster::wait::await_until;
+use crate::files;
 use crate::outcome::Class;
 use crate::runner::Call;
 use crate::system::System;
@@ -21,6 +22,9 @@ pub const PORT: u16 = 9425;
 /// Where it is looked for.
 pub const HOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
+/// The lock that it takes as the daemons' account. Whoever calls it as root, be it to end it, leaves one of root's, with which it does not start.
+const TURN: &str = "/var/lib/mfs/.mfscgiserv.lock";
+
 /// How long it may take to listen.
 const START: Duration = Duration::from_secs(15);
 
@@ -29,6 +33,10 @@ const END: Duration = Duration::from_secs(90);
 
 /// Starts it, and waits until it `listens`.
 pub fn start(system: &System, dialect: &dyn Dialect, listens: impl Fn() -> bool) -> Result<()> {
+    let account = steps::account(&system.root)?;
+    if system.root.has(TURN) && !steps::is_owned(&system.root, TURN, account) {
+        files::give(&system.root.path(TURN), account)?;
+    }
     let call = Call::new("start-stop-daemon")
         .args(["--start", "--oknodo", "--chuid", &format!("{USER}:{USER}"), "--exec", PROGRAM, "--"])
         .args(["-P", &PORT.to_string(), "-R", dialect.pages(), "start"]);
@@ -47,4 +55,30 @@ pub fn end(system: &System) -> Result<()> {
         return Ok(());
     }
     system.runner.run(&Call::new("mfscgiserv").arg("stop").limit(END)).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, chown};
+
+    use super::super::dialect::New;
+    use super::*;
+    use crate::log::Log;
+    use crate::runner::fake::Fake;
+    use crate::tree::Tree;
+
+    #[test]
+    fn a_lock_that_root_left_becomes_the_accounts() {
+        let (user, group) = (nix::unistd::getuid(), nix::unistd::getgid());
+        // Root may give the file away, and another account has nothing to give.
+        let (user, left) = if user.is_root() { (420, 0) } else { (user.as_raw(), user.as_raw()) };
+        let tree = Tree::from_text(&format!(
+            "/etc/passwd = mfs:x:{user}:{group}::/var/lib/mfs:/bin/false\n{TURN} = 7\n"
+        ));
+        let lock = tree.root().path(TURN);
+        chown(&lock, Some(left), None).unwrap();
+        let (fake, log) = (Fake::default(), Log::silent());
+        start(&System { root: tree.root(), runner: &fake, log: &log }, &New, || true).unwrap();
+        assert_eq!(std::fs::metadata(&lock).unwrap().uid(), user);
+    }
 }

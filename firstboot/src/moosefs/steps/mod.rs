@@ -165,7 +165,7 @@ pub fn data_disks(system: &System) -> Result<Vec<DataDisk>> {
 }
 
 /// Number of the daemons' account, and of its group.
-fn account(root: &Sysroot) -> Result<(u32, u32)> {
+pub(super) fn account(root: &Sysroot) -> Result<(u32, u32)> {
     let passwd = root.text("/etc/passwd")?;
     let numbers = passwd.lines().find_map(|line| {
         let mut fields = line.strip_prefix(USER)?.strip_prefix(':')?.split(':').skip(1);
@@ -179,7 +179,7 @@ fn account(root: &Sysroot) -> Result<(u32, u32)> {
 }
 
 /// Does `path` belong to the account?
-fn is_owned(root: &Sysroot, path: &str, (user, group): (u32, u32)) -> bool {
+pub(super) fn is_owned(root: &Sysroot, path: &str, (user, group): (u32, u32)) -> bool {
     std::fs::metadata(root.path(path)).is_ok_and(|found| (found.uid(), found.gid()) == (user, group))
 }
 
