@@ -33,9 +33,11 @@ const END: Duration = Duration::from_secs(90);
 
 /// Starts it, and waits until it `listens`.
 pub fn start(system: &System, dialect: &dyn Dialect, listens: impl Fn() -> bool) -> Result<()> {
-    let account = steps::account(&system.root)?;
-    if system.root.has(TURN) && !steps::is_owned(&system.root, TURN, account) {
-        files::give(&system.root.path(TURN), account)?;
+    if system.root.has(TURN) {
+        let account = steps::account(&system.root)?;
+        if !steps::is_owned(&system.root, TURN, account) {
+            files::give(&system.root.path(TURN), account)?;
+        }
     }
     let call = Call::new("start-stop-daemon")
         .args(["--start", "--oknodo", "--chuid", &format!("{USER}:{USER}"), "--exec", PROGRAM, "--"])
