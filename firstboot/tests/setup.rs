@@ -170,7 +170,11 @@ fn a_file_on_another_file_system_is_left_alone() {
 #[test]
 fn every_obstacle_is_listed_and_nothing_is_changed() {
     let node = by_hand(PIN);
-    std::fs::write(node.path("etc/pve/.vmlist"), "{\"ids\": {\"100\": {}}}").unwrap();
+    std::fs::write(
+        node.path("etc/pve/.vmlist"),
+        "{\"ids\": {\"100\": {\"node\": \"n\", \"type\": \"qemu\", \"version\": 1}}}",
+    )
+    .unwrap();
     std::fs::write(node.path("var/lib/pve-cluster/corosync.authkey"), "x").unwrap();
     std::fs::write(node.path("sys/class/net/eth0/carrier"), "0").unwrap();
     std::fs::remove_file(node.path("var/lib/dpkg/status")).unwrap();

@@ -53,7 +53,7 @@ pub fn moosefs(fleet: &Fleet, guests: &mut [Guest], addresses: &[&str], copies: 
             if place == 0 { "runs" } else { "none" },
         )?;
         node.equals("pidof mfsmetalogger mfschunkserver mfsmount | wc -w", "3")?;
-        node.contains("grep ' /mnt/mfs ' /proc/mounts", " fuse.mfs ")?;
+        node.contains("grep ' /mnt/mfs fuse' /proc/mounts", "mfs")?;
     }
     for (what, section) in [("chunkservers", "-SCS"), ("metaloggers", "-SMB")] {
         guest::all(guests, &format!("connection of all {what}"), BOOT, |_| {
