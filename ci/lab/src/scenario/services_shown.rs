@@ -57,7 +57,7 @@ pub fn moosefs(fleet: &Fleet, guests: &mut [Guest], addresses: &[&str], copies: 
     }
     for (what, section) in [("chunkservers", "-SCS"), ("metaloggers", "-SMB")] {
         guest::all(guests, &format!("connection of all {what}"), BOOT, |_| {
-            let shown = master.ask(&format!("mfscli -H {VIP} -p {section}"))?;
+            let shown = master.ask(&format!("mfscli -H {VIP} -n -p {section}"))?;
             Ok(addresses.iter().all(|address| shown.contains(*address)).then_some(()))
         })?;
     }
