@@ -31,6 +31,9 @@ pub enum Class {
 }
 
 impl Class {
+    /// Those with which the same would come out again: a person must look first.
+    pub const FINAL: [Self; 4] = [Self::Usage, Self::BadInput, Self::MissingTool, Self::Refused];
+
     /// An error of this class. `message` is one sentence that says what was found, what was wanted and the
     /// way out.
     pub fn error(self, message: impl Into<String>) -> anyhow::Error {

@@ -103,7 +103,9 @@ fn tell(system: &System, state: &State, error: &anyhow::Error) {
     let Ok(site) = node::load_site(&system.root) else { return };
     let reason = format!("{error:#}");
     let step = failed_step(state, &reason);
-    notify::tell_once(system, &site, Event::step_failed(&site, &notify::here(&system.root), step, &reason));
+    let event = Event::step_failed(&site, &notify::here(&system.root), step, &reason);
+    let is_final = Class::FINAL.contains(&Class::of(error));
+    notify::tell_once(system, &site, if is_final { event } else { event.tried_again() });
 }
 
 /// The step that the reason names, or else its stage.

@@ -145,6 +145,27 @@ fn nothing_is_begun_before_it_can_be_remembered() {
 }
 
 #[test]
+fn what_fails_is_told_once_and_tried_again_until_it_is_done() {
+    if !wire::allowed() {
+        return;
+    }
+    let mut wire = Wire::new();
+    let server = Server::new(&mut wire, 1, "");
+    server.node.answers("sendmail", Some("/bin/cat >> $ROOT/mails"));
+    server.node.answers("ifup", Some("if [ -e $ROOT/repaired ]; then exit 0; fi; echo no bond >&2; exit 1"));
+    server.waits_for("the second failure", |published| {
+        published["run"].as_str().is_some_and(|run| {
+            run.starts_with("`cias run` failed and is tried again in 60 s: ") && run.contains("no bond")
+        })
+    });
+    std::fs::write(server.node.path("repaired"), "").unwrap();
+    server.waits_until_settled();
+    let mails = server.node.read("mails");
+    assert_eq!(mails.matches("\nSubject: ").count(), 1, "{mails}");
+    assert!(mails.contains(": bring the node up failed\n") && mails.contains("no bond"), "{mails}");
+}
+
+#[test]
 fn two_sites_on_one_wire_count_and_ignore_each_other() {
     if !wire::allowed() {
         return;

@@ -157,7 +157,7 @@ fn a_step_that_fails_is_told_once_and_what_is_not_taken_is_kept() {
     assert_eq!(body["node"], "pve-rack-a-0-1.example.com");
     assert_eq!((&body["role"], &body["step"]), (&"founder".into(), &"name the running system".into()));
     assert!(body["reason"].as_str().unwrap().contains("`hostname "), "{body}");
-    assert_eq!(body["next_try"], "at the next boot, or by `cias run`");
+    assert_eq!(body["next_try"], "by the agent, after 30 s and then pauses up to 10 minutes");
     let log = node.read("var/log/cias/firstboot.log");
     assert_eq!(log.matches("was not sent and is kept: sendmail: exit code 75: full").count(), 1, "{log}");
     assert!(!log.contains("T0KEN"), "{log}");

@@ -31,8 +31,10 @@ pub enum Ended {
     Left,
     /// What another founder may have too was given up.
     Withdrawn,
-    /// It failed; a person must look.
+    /// It failed, and may do better when it is tried again.
     Failed(String),
+    /// It failed and would fail again; a person must look.
+    Refused(String),
 }
 
 /// Does all of it. What is done already is left as it is.
@@ -44,7 +46,7 @@ pub fn arrive(system: &System) -> Ended {
     if let Err(error) =
         start(system, &port::addresses().into_iter().map(|own| own.address).collect::<Vec<_>>())
     {
-        return Ended::Failed(format!("{error:#}"));
+        return failed(&error);
     }
     provision(system)
 }
@@ -79,7 +81,7 @@ fn run(root: &Sysroot, stage: &str) -> Call {
 fn judge(result: Result<Output>) -> Ended {
     let output = match result {
         Ok(output) => output,
-        Err(error) => return Ended::Failed(format!("{error:#}")),
+        Err(error) => return failed(&error),
     };
     // Its last line is the error.
     let last = output.stderr.lines().last().unwrap_or_default();
@@ -87,8 +89,17 @@ fn judge(result: Result<Output>) -> Ended {
     match output.code {
         0 => Ended::Done,
         code if code == Class::TryLater as i32 => Ended::TryLater(sentence),
-        code => Ended::Failed(format!("exit code {code}: {sentence}")),
+        code => {
+            let reason = format!("exit code {code}: {sentence}");
+            let is_final = Class::FINAL.iter().any(|class| *class as i32 == code);
+            if is_final { Ended::Refused(reason) } else { Ended::Failed(reason) }
+        }
     }
+}
+
+fn failed(error: &anyhow::Error) -> Ended {
+    let reason = format!("{error:#}");
+    if Class::FINAL.contains(&Class::of(error)) { Ended::Refused(reason) } else { Ended::Failed(reason) }
 }
 
 /// The address, if the machine does not have it, and then the services, each after those that it needs; one that runs stays as it is.
@@ -130,9 +141,11 @@ mod tests {
         for (result, wanted) in [
             (output(0, "cias: step 1\n"), Ended::Done),
             (output(6, "cias: step 1\nerror: too early\n"), Ended::TryLater("too early".into())),
-            (output(5, "error: no\n"), Ended::Failed("exit code 5: no".into())),
+            (output(5, "error: no\n"), Ended::Refused("exit code 5: no".into())),
+            (output(1, "error: no\n"), Ended::Failed("exit code 1: no".into())),
             (output(137, ""), Ended::Failed("exit code 137: ".into())),
             (Err(anyhow::anyhow!("gone")), Ended::Failed("gone".into())),
+            (Err(Class::MissingTool.error("no ssh")), Ended::Refused("no ssh".into())),
         ] {
             assert_eq!(judge(result), wanted);
         }

@@ -25,8 +25,8 @@ pub enum News {
     Rival(MachineId),
     /// This machine stops, for this reason.
     Stopped(String),
-    /// What follows from the decision failed, for this reason.
-    Failed(String),
+    /// What follows from the decision failed, for this reason; is it tried again?
+    Failed(String, bool),
     /// It waits for this reason, and is tried again in so many seconds.
     Waits(String, u64),
 }
@@ -86,8 +86,9 @@ impl Postman {
             News::Rival(other) => Event::rival(site, &here, &other.to_string()),
             News::Stopped(reason) => Event::stopped(site, &here, &reason, &status::out_of_a_stop()),
             // `cias run` has told its own failures; of those of the same gist this is one too many.
-            News::Failed(reason) => {
+            News::Failed(reason, is_tried_again) => {
                 let event = Event::step_failed(site, &here, "bring the node up", &reason);
+                let event = if is_tried_again { event.tried_again() } else { event };
                 return notify::tell_once(system, site, event);
             }
             News::Waits(reason, pause) => Event::still_waits(site, &here, &reason, pause),
@@ -113,9 +114,9 @@ mod tests {
         let told =
             Event::step_failed(&site, &notify::here(&system.root), "b", "step 2 of 4: b: no such disk");
         notify::tell_once(&system, &site, told);
-        postman.tell(&system, News::Failed("step 2 of 4: b: no such disk".into()));
+        postman.tell(&system, News::Failed("step 2 of 4: b: no such disk".into(), true));
         assert_eq!(fake.lines().len(), 1);
-        postman.tell(&system, News::Failed("vmbr0 does not come up".into()));
+        postman.tell(&system, News::Failed("vmbr0 does not come up".into(), true));
         assert_eq!(fake.lines().len(), 2);
     }
 }

@@ -158,6 +158,15 @@ impl Event {
         }
     }
 
+    /// The same of a step that may do better the next time: the agent does not wait for a person.
+    #[must_use]
+    pub fn tried_again(self) -> Self {
+        Self {
+            next_try: Some("by the agent, after 30 s and then pauses up to 10 minutes".to_owned()),
+            ..self
+        }
+    }
+
     /// This node, `here`, still waits after several tries; the next one is in `pause` seconds.
     pub fn still_waits(site: &Site, here: &Here, reason: &str, pause: u64) -> Self {
         let subject = format!("{} still waits", here.node);

@@ -104,7 +104,7 @@ fn go_on(system: &System) -> Result<()> {
     match arrive::arrive(system) {
         Ended::Done | Ended::Left | Ended::Withdrawn => Ok(()),
         Ended::TryLater(reason) => Err(Class::TryLater.error(reason)),
-        Ended::Failed(reason) => Err(Class::Failed.error(format!(
+        Ended::Failed(reason) | Ended::Refused(reason) => Err(Class::Failed.error(format!(
             "{reason}: put it right and run `cias run`, or reboot; both go on where it stopped"
         ))),
     }

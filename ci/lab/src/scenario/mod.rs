@@ -195,10 +195,17 @@ pub const ALL: &[Scenario] = &[
         run: saved::saved_fleet,
     },
     Scenario {
+        name: "services",
+        shows: "three nodes: addresses, MooseFS with two copies, storages, schedules, the NAS and mail, from power-on",
+        ci: Ci::Installed,
+        image: Variant::Services,
+        run: services::services,
+    },
+    Scenario {
         name: "three-nodes",
         shows: "three servers switched on together become one cluster: one founder, two that join, nobody else gets in",
         ci: Ci::Installed,
-        image: Variant::Plain,
+        image: Variant::Services,
         run: three::three_nodes,
     },
     Scenario {
@@ -256,13 +263,6 @@ pub const ALL: &[Scenario] = &[
         ci: Ci::No,
         image: Variant::Services,
         run: services::one_node,
-    },
-    Scenario {
-        name: "services",
-        shows: "three nodes: addresses, MooseFS with two copies, storages, schedules, the NAS and mail, from power-on",
-        ci: Ci::No,
-        image: Variant::Services,
-        run: services::services,
     },
     Scenario {
         name: "services-cold-boot",

@@ -24,13 +24,19 @@ pub fn services(lab: &Lab) -> Result<()> {
     kept::forget(&lab.folder.join(services_formed::THREE))?;
     let fleet = services_formed::three(lab, "services")?;
     let beside = Beside::start(&fleet)?;
+    let mut phases = Phases::begin();
     let mut guests = fleet.start(0..3)?;
     guest::all(&mut guests, "answer of the Master", BOOT, |_| Ok(fleet.net.answers(VIP)?.then_some(())))?;
     formed::whole(&fleet, &NODES)?;
-    serves(&fleet, &mut guests, &beside, &NODES, 2)?;
+    phases.note("the cluster goes on");
+    serves(&fleet, &mut guests, &beside, (&NODES, 2), &mut phases)?;
     shown::strangers_are_refused(&fleet, NODES[1])?;
+    phases.note("a stranger is refused");
     shown::what_was_killed_comes_back(&fleet, &mut guests, NODES[2])?;
-    cron(&fleet, &mut guests)
+    phases.note("what was killed is back");
+    cron(&fleet, &mut guests)?;
+    phases.note("jobs run");
+    phases.end(&fleet.folder.join(PHASES))
 }
 
 /// A founder alone keeps one copy of all, and serves.
@@ -40,29 +46,36 @@ pub fn one_node(lab: &Lab) -> Result<()> {
     let mut guests = fleet.start(0..1)?;
     let mut phases = Phases::begin();
     services_formed::up(&fleet, &mut guests, &NODES[..1], &mut phases)?;
-    phases.end(&fleet.folder.join(PHASES))?;
     formed::serves(&fleet, &mut guests)?;
     // insserv shuffles the boot when scripts want each other, and only says so.
     let loops = "grep -ci 'there is a loop' /var/log/cias/install.log || true";
     fleet.node(NODES[0]).equals(loops, "0")?;
-    serves(&fleet, &mut guests, &beside, &NODES[..1], 1)?;
+    serves(&fleet, &mut guests, &beside, (&NODES[..1], 1), &mut phases)?;
     shown::what_was_killed_comes_back(&fleet, &mut guests, NODES[0])?;
+    phases.note("what was killed is back");
+    phases.end(&fleet.folder.join(PHASES))?;
     beside.has_told(&fleet, &mut guests, &NODES[..1])
 }
 
-/// Everything that nodes in any number have.
+/// Everything that nodes in any number have; new files get so many `copies`.
 fn serves(
     fleet: &Fleet,
     guests: &mut [Guest],
     beside: &Beside,
-    addresses: &[&str],
-    copies: usize,
+    (addresses, copies): (&[&str], usize),
+    phases: &mut Phases,
 ) -> Result<()> {
     shown::addresses(fleet, addresses)?;
+    phases.note("addresses");
     shown::moosefs(fleet, guests, addresses, copies)?;
+    phases.note("MooseFS");
     shown::files(fleet, guests, addresses, copies)?;
+    phases.note("files");
     shown::storages(fleet, &beside.nas, addresses)?;
-    shown::schedules(fleet, addresses)
+    phases.note("storages");
+    shown::schedules(fleet, addresses)?;
+    phases.note("schedules");
+    Ok(())
 }
 
 /// Every node's cron reads the cluster's table, and takes the gateway's archive on a Monday at four.

@@ -1,5 +1,7 @@
 //! What follows from what the machine concluded: frames, files, `cias run`.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 
 use super::super::arrive::Ended;
@@ -164,8 +166,7 @@ impl Agent<'_> {
         let rank = self.machine.rank();
         let founds = rank.is_founder() && (self.is_pinned || self.memory.elected);
         let is_decided = founds || self.memory.offer.is_some();
-        let is_stopped = rank.phase == Phase::Stopped || self.memory.stopped.is_some();
-        if is_decided && !is_stopped && self.errand.is_none() && self.state()?.state != Overall::Done {
+        if is_decided && !self.is_stopped() && self.errand.is_none() && self.state()?.state != Overall::Done {
             self.voice.say("runs `cias run`");
             self.start_errand(Task::Arrive { stepped: self.memory.stepped })?;
         }
@@ -174,12 +175,16 @@ impl Agent<'_> {
 
     /// What `cias run` had brought about is gone: it does so again, as at a boot. What it is at, or is to try again, comes first.
     pub(super) fn mend(&mut self, lost: &str) -> Result<()> {
-        let is_stopped = self.machine.rank().phase == Phase::Stopped || self.memory.stopped.is_some();
-        if !is_stopped && self.errand.is_none() && self.again.is_none() {
+        if !self.is_stopped() && self.errand.is_none() && self.again.is_none() {
             self.voice.say(&format!("{lost} is to be done again: runs `cias run`"));
             self.start_errand(Task::Mend)?;
         }
         Ok(())
+    }
+
+    /// Must a person look before it does anything?
+    fn is_stopped(&self) -> bool {
+        self.machine.rank().phase == Phase::Stopped || self.memory.stopped.is_some()
     }
 
     fn state(&self) -> Result<Status> {
@@ -193,6 +198,13 @@ impl Agent<'_> {
         {
             self.log.note(&format!("warning: {error:#}"));
         }
+    }
+
+    /// Has it tried again after a pause, which it returns, unless it has stopped.
+    fn try_again(&mut self, reason: &str) -> Duration {
+        let pause = self.patience.pause(reason);
+        self.again = (!self.is_stopped()).then(|| self.clock.elapsed() + pause / self.hurry);
+        pause
     }
 
     pub(super) fn end_errand(&mut self) -> Result<()> {
@@ -220,18 +232,21 @@ impl Agent<'_> {
                 )
             }
             Ended::TryLater(reason) => {
-                let stopped = self.machine.rank().phase == Phase::Stopped;
                 let before = self.patience.last();
-                let pause = self.patience.pause(&reason);
-                self.again = (!stopped).then(|| self.clock.elapsed() + pause / self.hurry);
+                let pause = self.try_again(&reason);
                 // Once, when it takes longer than a Master that just starts.
-                if !stopped && before < LONGEST && pause == LONGEST {
+                if self.again.is_some() && before < LONGEST && pause == LONGEST {
                     self.tell(News::Waits(reason.clone(), pause.as_secs()));
                 }
                 format!("`cias run` waits and is tried again in {} s: {reason}", pause.as_secs())
             }
-            Ended::Failed(reason) => {
-                self.tell(News::Failed(without_code(&reason).to_owned()));
+            Ended::Failed(reason) if !self.is_stopped() => {
+                self.tell(News::Failed(without_code(&reason).to_owned(), true));
+                let pause = self.try_again(&reason);
+                format!("`cias run` failed and is tried again in {} s: {reason}", pause.as_secs())
+            }
+            Ended::Failed(reason) | Ended::Refused(reason) => {
+                self.tell(News::Failed(without_code(&reason).to_owned(), false));
                 format!(
                     "`cias run` failed, and goes on once that is put right and it is started again: {reason}"
                 )

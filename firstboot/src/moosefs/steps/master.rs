@@ -126,6 +126,8 @@ impl Part for Master {
         if !serves_web(node) {
             web::start(system, dialect, || serves_web(node))?;
         }
+        // A cluster that grows from one node to two has no quorum for a moment, and its Master no address.
+        require_address(node)?;
         Ok(Vec::new())
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct State {
     pub(super) running: BTreeSet<&'static str>,
     pub(super) is_immutable: bool,
     pub(super) has_address: bool,
+    /// The role address goes while the web view is started.
+    pub(super) is_fickle: bool,
     /// The process behind the mount has ended.
     pub(super) is_dead: bool,
     /// The metadata server does not take its chunkserver.
@@ -140,7 +142,10 @@ impl World {
                 fs::write(self.tree.root().path("/proc/mounts"), left).unwrap();
             }
             ("mfscgiserv", _) => state.web = false,
-            ("start-stop-daemon", _) => state.web = true,
+            ("start-stop-daemon", _) => {
+                state.web = true;
+                state.has_address &= !state.is_fickle;
+            }
             _ => {}
         }
         Output::default()

@@ -164,6 +164,13 @@ fn a_metadata_server_does_not_run_without_the_role_address() {
     assert_eq!(deeds(&world, &fake), ["mfsmaster stop", "mfscgiserv stop"]);
     world.state.lock().unwrap().has_address = true;
     assert_eq!(go(&world, true)[0], "mfsmaster start");
+    // Nothing failed where it goes while the step is at work.
+    {
+        let mut state = world.state.lock().unwrap();
+        (state.is_fickle, state.web) = (true, false);
+    }
+    let error = run(&world, true, &fake).unwrap_err();
+    assert!(Class::of(&error) == Class::TryLater, "{error:#}");
 }
 
 #[test]
