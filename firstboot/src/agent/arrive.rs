@@ -37,6 +37,12 @@ pub enum Ended {
     Refused(String),
 }
 
+impl Ended {
+    fn badly(is_final: bool, reason: String) -> Self {
+        if is_final { Self::Refused(reason) } else { Self::Failed(reason) }
+    }
+}
+
 /// Does all of it. What is done already is left as it is.
 pub fn arrive(system: &System) -> Ended {
     let identity = judge(system.runner.outcome(&run(&system.root, "identity")));
@@ -90,16 +96,14 @@ fn judge(result: Result<Output>) -> Ended {
         0 => Ended::Done,
         code if code == Class::TryLater as i32 => Ended::TryLater(sentence),
         code => {
-            let reason = format!("exit code {code}: {sentence}");
             let is_final = Class::FINAL.iter().any(|class| *class as i32 == code);
-            if is_final { Ended::Refused(reason) } else { Ended::Failed(reason) }
+            Ended::badly(is_final, format!("exit code {code}: {sentence}"))
         }
     }
 }
 
 fn failed(error: &anyhow::Error) -> Ended {
-    let reason = format!("{error:#}");
-    if Class::FINAL.contains(&Class::of(error)) { Ended::Refused(reason) } else { Ended::Failed(reason) }
+    Ended::badly(Class::FINAL.contains(&Class::of(error)), format!("{error:#}"))
 }
 
 /// The address, if the machine does not have it, and then the services, each after those that it needs; one that runs stays as it is.
