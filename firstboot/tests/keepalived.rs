@@ -318,6 +318,9 @@ fn a_cluster_file_system_that_does_not_answer_keeps_nobody_waiting() {
     std::fs::remove_file(&members).unwrap();
     mkfifo(&members, Bits::from_bits_truncate(0o600)).unwrap();
     let begin = Instant::now();
+    // What was found a moment ago holds, and no longer than a moment.
+    node.wants(0, &["check-master"]);
+    std::fs::write(node.path("run/cias/check-master.passed"), "0").unwrap();
     let (_, said) = node.wants(6, &["check-master"]);
     assert!(said.contains("did not end within"), "{said}");
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());

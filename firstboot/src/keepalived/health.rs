@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::time::{ClockId, clock_gettime};
 
 use crate::agent::{memory, published};
 use crate::cluster::members::{self, Members};
@@ -28,20 +29,40 @@ const LIMIT: Duration = Duration::from_millis(1500);
 /// Whoever looks holds the lock on this file, so that those that hang do not pile up.
 const LOCK: &str = "/run/cias/check-master.lock";
 
-/// Asks in another process, and waits no longer than [`LIMIT`].
+/// When the last look that came to its end began, in seconds of the machine's clock that nobody sets; there only if it passed.
+const PASSED: &str = "/run/cias/check-master.passed";
+
+/// How long a look that passed holds while those after it are too slow: a busy moment, as of a backup or of a node that joins, is no reason to
+/// move the addresses, and the metadata server with them.
+const HOLDS: Duration = Duration::from_secs(15);
+
+/// Asks in another process, and waits no longer than [`LIMIT`]. One that is too slow says nothing, so that the one before it holds for
+/// [`HOLDS`]; one that ends and does not pass counts at once.
 pub fn check(root: &Sysroot) -> Result<()> {
     let program = std::env::current_exe().context("finding this program")?;
     let call = Call::new(program.to_string_lossy())
         .args(["--root", &root.path("/").to_string_lossy(), "check-master", "--look"])
         .limit(LIMIT)
         .grace(Duration::ZERO);
-    let output =
-        Host::new(|_| ()).outcome(&call).map_err(|error| Class::TryLater.error(format!("{error:#}")))?;
-    if output.code == 0 {
+    let said = match Host::new(|_| ()).outcome(&call) {
+        Ok(output) if output.code == 0 => return Ok(()),
+        Ok(output) => output.failure(),
+        Err(error) => format!("{error:#}"),
+    };
+    if has_passed_lately(root)? {
         return Ok(());
     }
-    let said = output.failure();
     Err(Class::TryLater.error(said.strip_prefix("error: ").unwrap_or(&said).to_owned()))
+}
+
+fn has_passed_lately(root: &Sysroot) -> Result<bool> {
+    let then = root.text(PASSED).ok().and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+    let now = since_boot()?;
+    Ok(then.is_some_and(|then| then <= now && now < then + HOLDS))
+}
+
+fn since_boot() -> Result<Duration> {
+    Ok(clock_gettime(ClockId::CLOCK_MONOTONIC).context("reading the clock")?.into())
 }
 
 /// Looks, for as long as it takes: an error is what keeps this node from being Master.
@@ -56,7 +77,13 @@ fn judge(system: &System, site: &Site) -> Result<()> {
     let _turn = files::lock(&system.root.path(LOCK), || {
         "the look before this one still waits for the cluster's file system".to_owned()
     })?;
-    is_master(system, site)
+    let (passed, begin) = (system.root.path(PASSED), since_boot()?);
+    let found = is_master(system, site);
+    match found {
+        Ok(()) => files::write(&passed, begin.as_secs().to_string(), 0o600)?,
+        Err(_) => files::remove(&passed)?,
+    }
+    found
 }
 
 /// Is this node the Master? [`Class::TryLater`] says why not.
@@ -180,5 +207,26 @@ pub(crate) mod tests {
         assert!(found(&whole).contains("still waits"));
         drop(held);
         assert_eq!(found(&whole), "passes");
+    }
+
+    #[test]
+    fn a_look_that_passed_holds_for_a_while_and_not_after_one_that_did_not() {
+        let whole = master();
+        let root = whole.0.root();
+        let lately = || has_passed_lately(&root).unwrap();
+        assert!(!lately(), "nobody has looked");
+        assert_eq!(found(&whole), "passes");
+        assert!(lately());
+        let held = files::lock(&root.path(LOCK), || unreachable!()).unwrap();
+        assert!(found(&whole).contains("still waits") && lately(), "it says nothing");
+        drop(held);
+        for (age, wanted) in [(12, true), (15, false)] {
+            let then = since_boot().unwrap().as_secs() - age;
+            std::fs::write(root.path(PASSED), then.to_string()).unwrap();
+            assert_eq!(lately(), wanted, "{age} s ago");
+        }
+        assert_eq!(found(&whole), "passes");
+        write_members(&whole.0, 0);
+        assert!(found(&whole).contains("no quorum") && !lately());
     }
 }
