@@ -118,6 +118,31 @@ fn a_founder_with_a_quorate_cluster_serves_places_from_the_ledger_and_without_qu
 }
 
 #[test]
+fn a_serving_founder_goes_on_with_what_failed_while_it_booted() {
+    if !wire::allowed() {
+        return;
+    }
+    let mut wire = Wire::new();
+    let mut founder = Server::new(&mut wire, 1, "");
+    founder.waits_until_settled();
+    std::fs::create_dir_all(founder.node.path("etc/ssh")).unwrap();
+    std::fs::write(founder.node.path("etc/ssh/ssh_host_rsa_key.pub"), "ssh-rsa AAAA root@x\n").unwrap();
+    found_cluster(&founder, 1);
+    founder.waits_for_phase("serving");
+    founder.kill(Signal::SIGKILL);
+    // As the run of a boot leaves it that was too early.
+    let journal = founder.node.path("var/lib/cias/journal.json");
+    let mut state: Value = serde_json::from_str(&std::fs::read_to_string(&journal).unwrap()).unwrap();
+    let stage = state["stages"].as_array_mut().unwrap().last_mut().unwrap();
+    stage["progress"] = "failed".into();
+    stage["reason"] = "step 2 of 2: it was too early".into();
+    std::fs::write(&journal, state.to_string()).unwrap();
+    std::fs::remove_file(founder.node.path("run/cias/agent.json")).unwrap();
+    founder.start();
+    founder.waits_until_settled();
+}
+
+#[test]
 fn two_founders_that_meet_say_so_on_the_console_and_by_mail_and_the_lower_one_stops() {
     if !wire::allowed() {
         return;

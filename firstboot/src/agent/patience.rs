@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::notify;
 
 /// The first pause.
-const FIRST: Duration = Duration::from_secs(30);
+pub const FIRST: Duration = Duration::from_secs(30);
 
 /// The longest pause.
 pub const LONGEST: Duration = Duration::from_mins(10);

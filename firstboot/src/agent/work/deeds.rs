@@ -8,7 +8,7 @@ use super::super::arrive::Ended;
 use super::super::clock;
 use super::super::errand::{Errand, Task};
 use super::super::memory::{Kept, Stopped};
-use super::super::patience::{LONGEST, Patience};
+use super::super::patience::{FIRST, LONGEST, Patience};
 use super::super::post::News;
 use super::Agent;
 use crate::hello::MachineId;
@@ -32,6 +32,7 @@ impl Agent<'_> {
                     self.voice.say(&format!("is now {}", phase.name()));
                     if matches!(phase, Phase::Founder | Phase::Offered | Phase::Member | Phase::Serving) {
                         self.shown.refused = None;
+                        self.go_on_later();
                     }
                     self.publish(true);
                 }
@@ -171,6 +172,13 @@ impl Agent<'_> {
             self.start_errand(Task::Arrive { stepped: self.memory.stepped })?;
         }
         Ok(())
+    }
+
+    /// What the boot's `cias run` has left undone is gone on with, once that has had its time.
+    fn go_on_later(&mut self) {
+        if self.errand.is_none() && self.again.is_none() && self.doubt.is_none() {
+            self.again = Some(self.clock.elapsed() + FIRST / self.hurry);
+        }
     }
 
     /// What `cias run` had brought about is gone: it does so again, as at a boot. What it is at, or is to try again, comes first.
