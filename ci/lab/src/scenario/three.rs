@@ -1,15 +1,17 @@
-//! A cluster of three, from three servers that were switched on together. It has all services, and `services` looks at those.
+//! A cluster of three, from three servers that were switched on together.
 
 use anyhow::{Context, Result, ensure};
 
 use super::Lab;
 use super::formed::{self, NODES};
 use super::intruder::{self, Keys};
-use super::services_formed;
+use crate::kept;
 
 /// Nobody is pinned: one founds, two join, and nobody else gets in.
 pub fn three_nodes(lab: &Lab) -> Result<()> {
-    let fleet = services_formed::three(lab, "three-nodes")?;
+    // Another run's cluster would show nothing about this one.
+    kept::forget(&lab.folder.join(formed::THREE))?;
+    let fleet = formed::three(lab, "three-nodes")?;
     let _guests = fleet.start(0..3)?;
     let serials: Vec<String> = NODES
         .iter()
