@@ -132,11 +132,11 @@ fn a_serving_founder_goes_on_with_what_failed_while_it_booted() {
     founder.kill(Signal::SIGKILL);
     // As the run of a boot leaves it that was too early.
     let journal = founder.node.path("var/lib/cias/journal.json");
-    let mut state: Value = serde_json::from_str(&std::fs::read_to_string(&journal).unwrap()).unwrap();
-    let stage = state["stages"].as_array_mut().unwrap().last_mut().unwrap();
-    stage["progress"] = "failed".into();
-    stage["reason"] = "step 2 of 2: it was too early".into();
-    std::fs::write(&journal, state.to_string()).unwrap();
+    let mut json: Value = serde_json::from_str(&std::fs::read_to_string(&journal).unwrap()).unwrap();
+    let last = json["stages"].as_array_mut().unwrap().last_mut().unwrap();
+    last["progress"] = "failed".into();
+    last["reason"] = "step 2 of 2: it was too early".into();
+    std::fs::write(&journal, json.to_string()).unwrap();
     std::fs::remove_file(founder.node.path("run/cias/agent.json")).unwrap();
     founder.start();
     founder.waits_until_settled();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::notify;
 
 /// The first pause.
-pub const FIRST: Duration = Duration::from_secs(30);
+const FIRST: Duration = Duration::from_secs(30);
 
 /// The longest pause.
 pub const LONGEST: Duration = Duration::from_mins(10);

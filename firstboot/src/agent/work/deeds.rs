@@ -8,7 +8,7 @@ use super::super::arrive::Ended;
 use super::super::clock;
 use super::super::errand::{Errand, Task};
 use super::super::memory::{Kept, Stopped};
-use super::super::patience::{FIRST, LONGEST, Patience};
+use super::super::patience::{LONGEST, Patience};
 use super::super::post::News;
 use super::Agent;
 use crate::hello::MachineId;
@@ -16,6 +16,9 @@ use crate::hello::output::Output;
 use crate::hello::rank::Phase;
 use crate::status::{Overall, Status};
 use crate::{engine, journal};
+
+/// How long the `cias run` of a boot has before the agent looks whether all is done.
+const AFTER_BOOT: Duration = Duration::from_mins(2);
 
 /// The reason as `cias run` has told it.
 fn without_code(reason: &str) -> &str {
@@ -177,7 +180,7 @@ impl Agent<'_> {
     /// What the boot's `cias run` has left undone is gone on with, once that has had its time.
     fn go_on_later(&mut self) {
         if self.errand.is_none() && self.again.is_none() && self.doubt.is_none() {
-            self.again = Some(self.clock.elapsed() + FIRST / self.hurry);
+            self.again = Some(self.clock.elapsed() + AFTER_BOOT / self.hurry);
         }
     }
 
