@@ -69,7 +69,11 @@ fn since_boot() -> Result<Duration> {
 pub fn look(root: &Sysroot) -> Result<()> {
     let host = Host::new(|_| ());
     let log = crate::log::Log::silent();
-    judge(&System { root: root.clone(), runner: &host, log: &log }, &node::load_site(root)?)
+    let site = node::load_site(root);
+    if site.is_err() {
+        files::remove(&root.path(PASSED))?;
+    }
+    judge(&System { root: root.clone(), runner: &host, log: &log }, &site?)
 }
 
 fn judge(system: &System, site: &Site) -> Result<()> {
@@ -228,5 +232,8 @@ pub(crate) mod tests {
         assert_eq!(found(&whole), "passes");
         write_members(&whole.0, 0);
         assert!(found(&whole).contains("no quorum") && !lately());
+        write_members(&whole.0, 1);
+        assert_eq!(found(&whole), "passes");
+        assert!(look(&root).is_err() && !lately(), "there is no site file");
     }
 }
