@@ -1,11 +1,14 @@
 //! The lab's network: a namespace of its own with one bridge, to which every NIC of every guest is plugged.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use cias_firstboot::runner::{Call, Host, Output, Runner};
 use nix::sched::{CloneFlags, setns};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 /// The address of the lab itself on the segment; guests take it for their gateway.
 pub const GATEWAY: &str = "10.0.0.254";
@@ -17,12 +20,18 @@ const PREFIX: &str = "cias-lab-";
 pub struct Net {
     name: String,
     host: Host<'static>,
+    /// Where the connections are that ssh shares.
+    shared: TempDir,
 }
 
 impl Net {
     /// A new namespace with a bridge `lan` that carries [`GATEWAY`] and answers nothing else: no DHCP, no DNS.
     pub fn new() -> Result<Self> {
-        let net = Self { name: format!("{PREFIX}{}", std::process::id()), host: Host::unchecked(|_| ()) };
+        let net = Self {
+            name: format!("{PREFIX}{}", std::process::id()),
+            host: Host::unchecked(|_| ()),
+            shared: tempfile::tempdir().context("making a folder for connections")?,
+        };
         net.remove_left_over()?;
         net.host.run(&Call::new("ip").args(["netns", "add", &net.name]))?;
         for line in [
@@ -113,7 +122,7 @@ impl Net {
     }
 
     /// Runs a command on the node at `address` as root, over ssh from the lab's address, whatever its exit code; `stdin` goes to
-    /// its standard input.
+    /// its standard input. Questions that follow each other share a connection: to agree on keys takes an emulated server seconds.
     pub fn ssh(&self, address: &str, key: &Path, command: &str, stdin: &str) -> Result<Output> {
         let options = [
             "StrictHostKeyChecking=no",
@@ -121,6 +130,11 @@ impl Net {
             "BatchMode=yes",
             "ConnectTimeout=30",
             "LogLevel=ERROR",
+            "ControlMaster=auto",
+            // A server whose power was cut takes longer than that to come back, and must be asked anew.
+            "ControlPersist=10",
+            &format!("ControlPath={}", self.shared.path().join(socket(address, key)).display()),
+            "ServerAliveInterval=20",
         ];
         let mut call = Call::new("ssh").args(["-i", &key.display().to_string()]);
         for option in options {
@@ -135,6 +149,12 @@ impl Net {
         let [first, rest @ ..] = self.inside();
         call.behind(&first, &rest)
     }
+}
+
+/// The name of the connection with which a key opens a node.
+fn socket(address: &str, key: &Path) -> String {
+    let digest = Sha256::digest(key.as_os_str().as_bytes());
+    format!("{address}-{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3])
 }
 
 impl Drop for Net {
