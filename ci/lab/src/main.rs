@@ -47,7 +47,7 @@ enum Command {
         #[command(flatten)]
         with: With,
     },
-    /// Runs scenarios: names, `ci` for those of CI (`ci-fresh` and `ci-installed` are its halves), `all`, or `list`
+    /// Runs scenarios: names, `ci` for those of CI (which runs `ci-alone`, then `ci-fresh` beside `ci-installed`), `all`, or `list`
     Test {
         /// Names of scenarios
         #[arg(required = true)]
@@ -141,7 +141,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {
         if list.len() == before {
             let known: Vec<&str> = ALL.iter().map(|each| each.name).collect();
             return Err(Class::Usage.error(format!(
-                "found the scenario {name}, wanted one of: ci, ci-fresh, ci-installed, all, {}",
+                "found the scenario {name}, wanted one of: ci, ci-alone, ci-fresh, ci-installed, all, {}",
                 known.join(", ")
             )));
         }

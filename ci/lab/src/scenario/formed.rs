@@ -20,7 +20,7 @@ pub const CLUSTER: &str = "DLLL-CIAS";
 pub const NODES: [&str; 3] = [ADDRESS, "10.254.1.1", "10.254.1.2"];
 
 /// The folder of the saved cluster of three.
-pub const THREE: &str = "saved-three";
+const THREE: &str = "saved-three";
 
 /// Two servers, nobody pinned, of which one was elected and has settled.
 pub fn elected(lab: &Lab, name: &str) -> Result<Fleet> {

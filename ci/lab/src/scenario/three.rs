@@ -1,17 +1,15 @@
-//! A cluster of three, from three servers that were switched on together.
+//! A cluster of three, from three servers that were switched on together. It has all services, and `services` looks at those.
 
 use anyhow::{Context, Result, ensure};
 
 use super::Lab;
 use super::formed::{self, NODES};
 use super::intruder::{self, Keys};
-use crate::kept;
+use super::services_formed;
 
 /// Nobody is pinned: one founds, two join, and nobody else gets in.
 pub fn three_nodes(lab: &Lab) -> Result<()> {
-    // Another run's cluster would show nothing about this one.
-    kept::forget(&lab.folder.join(formed::THREE))?;
-    let fleet = formed::three(lab, "three-nodes")?;
+    let fleet = services_formed::three(lab, "three-nodes")?;
     let _guests = fleet.start(0..3)?;
     let serials: Vec<String> = NODES
         .iter()
