@@ -1,11 +1,13 @@
 //! Folders that are kept from run to run as long as what they were made from is the same.
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cias_firstboot::files;
 use cias_firstboot::outcome::Class;
+use nix::fcntl::Flock;
 
 use crate::base::{key, remove};
 use crate::wait;
@@ -19,16 +21,10 @@ const OTHERS: Duration = Duration::from_hours(1);
 /// Makes `folder` with what `make` puts into it, unless it was made from the same `parts` before. Another lab that makes it is
 /// waited for.
 pub fn ensure(folder: &Path, parts: &[Vec<u8>], make: impl FnOnce() -> Result<()>) -> Result<()> {
-    let lock = folder.with_extension("lock");
     if let Some(above) = folder.parent() {
         std::fs::create_dir_all(above).with_context(|| format!("making {}", above.display()))?;
     }
-    let busy = || format!("{} is being made by another lab", folder.display());
-    let locked = wait::until(OTHERS, || match files::lock(&lock, busy) {
-        Err(error) if Class::of(&error) == Class::TryLater => Ok(None),
-        locked => locked.map(Some),
-    })?;
-    let _locked = locked.with_context(busy)?;
+    let _locked = lock(folder)?;
     let (file, wanted) = (folder.join(KEY), key::of(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>()));
     if std::fs::read_to_string(&file).is_ok_and(|found| found == wanted) {
         return Ok(());
@@ -37,6 +33,17 @@ pub fn ensure(folder: &Path, parts: &[Vec<u8>], make: impl FnOnce() -> Result<()
     std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     make()?;
     std::fs::write(&file, wanted).with_context(|| format!("writing {}", file.display()))
+}
+
+/// Keeps other labs from making what is to be at `path`, until it is dropped; another one that makes it is waited for.
+pub fn lock(path: &Path) -> Result<Flock<File>> {
+    let busy = || format!("{} is being made by another lab", path.display());
+    let lock = path.with_extension("lock");
+    let locked = wait::until(OTHERS, || match files::lock(&lock, busy) {
+        Err(error) if Class::of(&error) == Class::TryLater => Ok(None),
+        locked => locked.map(Some),
+    })?;
+    locked.with_context(busy)
 }
 
 /// Has it made afresh the next time.

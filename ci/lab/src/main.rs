@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use cias_firstboot::outcome::{Class, conclude};
 use clap::{Parser, Subcommand};
 use lab::base::{self, Variant};
-use lab::scenario::{ALL, Ci, Lab, Scenario};
+use lab::scenario::{ALL, Ci, Lab, Scenario, road};
 use lab::site::Programs;
 use lab::wait::Late;
 
@@ -35,6 +35,14 @@ enum Command {
         /// The image of the scenarios with the services
         #[arg(long)]
         services: bool,
+    },
+    /// Makes what scenarios begin with, unless it is there already: the image, and a server that was installed from it
+    Prepare {
+        /// For the scenarios with the services
+        #[arg(long)]
+        services: bool,
+        #[command(flatten)]
+        with: With,
     },
     /// Installs and boots one server and prints the node's status
     Run {
@@ -74,10 +82,14 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     conclude(match cli.command {
         Command::Base { installer, services } => {
-            let (standins, variant) =
-                (cli.standins, if services { Variant::Services } else { Variant::Plain });
+            let (standins, variant) = (cli.standins, variant(services));
             base::ensure(&base::Options { work: cli.work, installer, standins, variant })
                 .map(|base| println!("{}", base.iso.display()))
+        }
+        Command::Prepare { services, with } => {
+            let lab =
+                Bench::new(&cli.work, &cli.standins, with).and_then(|bench| bench.lab(variant(services)));
+            lab.and_then(|lab| road::installation(&lab)).map(|folder| println!("{}", folder.display()))
         }
         Command::Run { disks, nics, with } => {
             let lab = Bench::new(&cli.work, &cli.standins, with).and_then(|bench| bench.lab(Variant::Plain));
@@ -93,6 +105,10 @@ fn main() -> ExitCode {
             chosen(&names).and_then(|list| test(&Bench::new(&cli.work, &cli.standins, with)?, &list))
         }
     })
+}
+
+fn variant(services: bool) -> Variant {
+    if services { Variant::Services } else { Variant::Plain }
 }
 
 /// What labs are made from; each image is made when the first scenario needs it.

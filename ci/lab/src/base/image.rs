@@ -70,7 +70,7 @@ pub struct Parts<'a> {
 /// Builds the image at `iso`.
 pub fn build(shop: &Shop, parts: &Parts, iso: &Path) -> Result<()> {
     make(iso, |part| {
-        let tree = shop.cache.join(".tree");
+        let tree = part.with_extension("tree");
         let result = fill(shop, parts, &tree).and_then(|()| write(shop, &tree, part));
         remove(&tree)?;
         result

@@ -19,6 +19,8 @@ use cias_firstboot::runner::{Call, Host, Runner};
 
 pub use variant::Variant;
 
+use crate::kept;
+
 /// The date of everything that the lab builds, in seconds since 1970: 10 March 2014.
 pub const EPOCH: u64 = 1_394_409_600;
 
@@ -95,8 +97,10 @@ impl Shop {
     }
 }
 
-/// Says what is being made, then makes it under a temporary name, so that a broken run leaves no half cache.
+/// Says what is being made, then makes it under a temporary name, so that a broken run leaves no half cache. Another lab that makes it is
+/// waited for.
 fn make(wanted: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let _locked = kept::lock(wanted)?;
     if wanted.exists() {
         return Ok(());
     }

@@ -7,10 +7,12 @@ use super::asserts;
 use super::road::{BOOT, Road};
 use crate::site::{FOUNDER, SYSTEM};
 
-/// Installed without video, without DHCP and onto the second BIOS disk; then everything that the first boot must have done.
+/// Installed without video, without DHCP and onto the second BIOS disk, which somebody has used; then everything that the first boot must
+/// have done.
 pub fn one_node(lab: &Lab) -> Result<()> {
     let mut road = Road::prepare(lab, "one-node", FOUNDER, |_| ())?;
     road.machine.video = false;
+    leave(&road)?;
     road.put_foreign_data()?;
     let foreign = asserts::fingerprint(road.disk("FOREIGN")?)?;
     road.install()?;
@@ -60,9 +62,8 @@ pub fn one_node(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Leftovers that would make parted ask, vgcreate fail or mdadm grab the disk.
-pub fn used_disk(lab: &Lab) -> Result<()> {
-    let road = Road::prepare(lab, "used-disk", FOUNDER, |_| ())?;
+/// Leaves on the system disk what would make parted ask, vgcreate fail or mdadm grab the disk.
+fn leave(road: &Road) -> Result<()> {
     let end = std::fs::metadata(road.disk(SYSTEM)?)?.len();
     // On-disk signatures: GPT at both ends, an LVM label, md superblocks 1.2 and 1.0, and swap.
     road.scribble(SYSTEM, 512, b"EFI PART\0\0\x01\0\x5c\0\0\0")?;
@@ -70,7 +71,13 @@ pub fn used_disk(lab: &Lab) -> Result<()> {
     road.scribble(SYSTEM, (1 << 20) + 512, b"LABELONE\x01\0\0\0\0\0\0\0")?;
     road.scribble(SYSTEM, 4096, &[0xfc, 0x4e, 0x2b, 0xa9, 1, 0, 0, 0])?;
     road.scribble(SYSTEM, (end - 8192) & !4095, &[0xfc, 0x4e, 0x2b, 0xa9, 1, 0, 0, 0])?;
-    road.scribble(SYSTEM, 4086, b"SWAPSPACE2")?;
+    road.scribble(SYSTEM, 4086, b"SWAPSPACE2")
+}
+
+/// The same, and no more than that: it is installed and comes up.
+pub fn used_disk(lab: &Lab) -> Result<()> {
+    let road = Road::prepare(lab, "used-disk", FOUNDER, |_| ())?;
+    leave(&road)?;
     road.install()?;
     let mut guest = road.boot()?;
     asserts::settled(&road, &mut guest)
@@ -78,8 +85,9 @@ pub fn used_disk(lab: &Lab) -> Result<()> {
 
 /// Not pinned as the founder: it waits, says so, and holds back what needs an identity.
 pub fn not_founder(lab: &Lab) -> Result<()> {
-    let road = Road::prepare(lab, "not-founder", "LAB-OTHER", |_| ())?;
-    road.install()?;
+    let mut road = Road::installed(lab, "not-founder")?;
+    // It is told from the founder by this alone, and not before its first boot.
+    "LAB-OTHER".clone_into(&mut road.machine.serial);
     let mut guest = road.boot()?;
     asserts::password_login(&mut guest)?;
     for (question, answer) in [

@@ -4,13 +4,15 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Lab;
 use super::asserts;
 use super::guard::FOUND;
-use super::road::{BOOT, INSTALL, Road};
+use super::road::{self, BOOT, INSTALL, Road};
 use crate::guest::Guest;
+use crate::kept;
 use crate::site::FOUNDER;
 
 /// Variable with another seed than 1.
@@ -20,10 +22,10 @@ const SEED: &str = "CIAS_LAB_SEED";
 const ROUNDS: u32 = 2;
 
 /// What a node looks like when it is done, but for random numbers: names, network, which disk is mounted where. `look` is the
-/// empty folder at which a half-made file system was mounted for a look. The stand-in of pve-cluster does not sync the names that it was started under,
-/// so a cut may leave zeroes in place of one.
+/// empty folder at which a half-made file system was mounted for a look; the agent writes `agent.json` and `notify` some time after all is done.
+/// The stand-in of pve-cluster does not sync the names that it was started under, so a cut may leave zeroes in place of one.
 const STATE: &str = "cd /etc; md5sum hostname hosts network/interfaces udev/rules.d/70-persistent-net.rules resolv.conf mailname postfix/main.cf; \
-    sed 's/UUID=[^ ]*/UUID/' fstab; mount | grep ' on /data/' | sort; blkid -s TYPE -s LABEL /dev/vd[a-z] | sort; ls -A /data/*; ls -I look /var/lib/cias; \
+    sed 's/UUID=[^ ]*/UUID/' fstab; mount | grep ' on /data/' | sort; blkid -s TYPE -s LABEL /dev/vd[a-z] | sort; ls -A /data/*; ls -I look -I agent.json -I notify /var/lib/cias; \
     tr -d '\\0' </var/lib/pve-cluster/started-as | sort -u; cat /sys/class/net/bond0/bonding/slaves; ls /sys/class/net/vmbr0/brif";
 
 /// A stage, as its lines on the console show it.
@@ -52,34 +54,40 @@ enum Begun {
 /// Operations that a disk does in a second while the moment is awaited.
 const SLOW: u32 = 25;
 
+/// Names and network are settled.
+const IDENTITY: Stage = Stage {
+    name: "identity",
+    from: "Mounting local filesystems...done",
+    begun: Begun::Line("cias: step 1 of 10"),
+    step: "cias: step ",
+    until: "(founder, 10.254.0.1): pending",
+};
+
+/// Data disks are formatted.
+const PROVISION: Stage = Stage {
+    name: "provision",
+    from: "INIT: Entering runlevel: 2",
+    begun: Begun::Written("DATA1"),
+    step: "cias: step 2 of 2",
+    until: "(founder, 10.254.0.1): done",
+};
+
 /// While names and network are settled.
 pub fn identity(lab: &Lab) -> Result<()> {
-    let stage = Stage {
-        name: "identity",
-        from: "Mounting local filesystems...done",
-        begun: Begun::Line("cias: step 1 of 10"),
-        step: "cias: step ",
-        until: "(founder, 10.254.0.1): pending",
-    };
-    cut(lab, "power-cut-identity", &stage)
+    let usual = Usual::find(lab)?;
+    cut(lab, "power-cut-identity", &IDENTITY, &usual.state, usual.identity)
 }
 
 /// While data disks are formatted.
 pub fn disks(lab: &Lab) -> Result<()> {
-    let stage = Stage {
-        name: "provision",
-        from: "INIT: Entering runlevel: 2",
-        begun: Begun::Written("DATA1"),
-        step: "cias: step 2 of 2",
-        until: "(founder, 10.254.0.1): done",
-    };
-    cut(lab, "power-cut-disks", &stage)
+    let usual = Usual::find(lab)?;
+    cut(lab, "power-cut-disks", &PROVISION, &usual.state, usual.provision)
 }
 
-/// Cuts at moments between two lines of the first boot; each time the next boot must end like an undisturbed one.
-fn cut(lab: &Lab, name: &str, stage: &Stage) -> Result<()> {
+/// Cuts at moments between two lines of the first boot, which are `window` seconds apart; each time the next boot must end in the
+/// `wanted` state.
+fn cut(lab: &Lab, name: &str, stage: &Stage, wanted: &str, window: f64) -> Result<()> {
     let seed = seed()?;
-    let (wanted, window) = undisturbed(lab, name, stage)?;
     let mut inside = 0;
     for round in 0..ROUNDS {
         // A copy of the disks as they were before the first boot.
@@ -87,8 +95,8 @@ fn cut(lab: &Lab, name: &str, stage: &Stage) -> Result<()> {
         let foreign = asserts::fingerprint(road.disk("FOREIGN")?)?;
         let mut guest = road.start()?;
         reach(&road, &mut guest, stage)?;
-        let moment = window.mul_f64(fraction(seed, name, round));
-        eprintln!("lab: {name}: seed {seed}: power cut after {moment:.1?} of {window:.1?}");
+        let moment = Duration::from_secs_f64(window * fraction(seed, name, round));
+        eprintln!("lab: {name}: seed {seed}: power cut after {moment:.1?} of {window:.1} s");
         // The moment itself is what is tried; there is nothing to wait for.
         std::thread::sleep(moment);
         let before = guest.console();
@@ -117,17 +125,45 @@ fn cut(lab: &Lab, name: &str, stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// The state that a first boot without a cut ends in, and how long the stage takes on slow disks.
-fn undisturbed(lab: &Lab, name: &str, stage: &Stage) -> Result<(String, Duration)> {
-    let road = Road::installed(lab, name)?;
-    let mut guest = road.start()?;
-    reach(&road, &mut guest, stage)?;
-    let start = Instant::now();
-    guest.wait_for(stage.until, BOOT)?;
-    let window = start.elapsed();
-    guest.slow_disks(road.machine.disks.len(), 0)?;
-    asserts::settled(&road, &mut guest)?;
-    Ok((road.node().ask(STATE)?, window))
+/// A first boot without a cut.
+#[derive(Serialize, Deserialize)]
+struct Usual {
+    /// The state that it ends in.
+    state: String,
+    /// How long each stage takes on slow disks, in seconds.
+    identity: f64,
+    provision: f64,
+}
+
+impl Usual {
+    /// Of these programs; it is kept, so that one boot serves every scenario.
+    fn find(lab: &Lab) -> Result<Self> {
+        let folder = lab.folder.join("undisturbed");
+        let file = folder.join("usual.json");
+        let mut parts = road::of_installation(lab)?;
+        parts.push(include_bytes!("power.rs").to_vec());
+        kept::ensure(&folder, &parts, || {
+            let text = serde_json::to_vec(&Self::boot(lab)?).context("writing a state as JSON")?;
+            std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
+        })?;
+        let text = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+        serde_json::from_slice(&text).with_context(|| format!("reading {}", file.display()))
+    }
+
+    fn boot(lab: &Lab) -> Result<Self> {
+        let road = Road::installed(lab, "undisturbed")?;
+        let mut guest = road.start()?;
+        let mut window = |stage: &Stage| -> Result<f64> {
+            reach(&road, &mut guest, stage)?;
+            let start = Instant::now();
+            guest.wait_for(stage.until, BOOT)?;
+            guest.slow_disks(road.machine.disks.len(), 0)?;
+            Ok(start.elapsed().as_secs_f64())
+        };
+        let (identity, provision) = (window(&IDENTITY)?, window(&PROVISION)?);
+        asserts::settled(&road, &mut guest)?;
+        Ok(Self { state: road.node().ask(STATE)?, identity, provision })
+    }
 }
 
 /// Boots until the stage has begun, on disks that are slow by then.
