@@ -29,14 +29,14 @@ impl Phases {
 
     /// They go on from those that were kept in `file`, as if that had just happened.
     pub fn after(file: &Path) -> Result<Self> {
-        let text = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-        let kept: Vec<Row> =
-            serde_json::from_slice(&text).with_context(|| format!("reading {}", file.display()))?;
-        let rows: Vec<_> =
-            kept.into_iter().map(|row| (row.what, Duration::from_secs_f64(row.seconds))).collect();
-        let last = rows.iter().map(|(_, at)| *at).max().unwrap_or_default();
+        let (rows, last) = kept(file)?;
         let start = Instant::now().checked_sub(last).context("going back before this machine's start")?;
         Ok(Self { start, rows })
+    }
+
+    /// How long those took that were kept in `file`.
+    pub fn length(file: &Path) -> Result<Duration> {
+        kept(file).map(|(_, last)| last)
     }
 
     /// Something has happened now; what has happened before stays as it is.
@@ -78,6 +78,16 @@ impl Phases {
     }
 }
 
+/// What [`Phases::end`] kept, and the end of the last.
+fn kept(file: &Path) -> Result<(Vec<(String, Duration)>, Duration)> {
+    let text = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let kept: Vec<Row> =
+        serde_json::from_slice(&text).with_context(|| format!("reading {}", file.display()))?;
+    let rows: Vec<_> = kept.into_iter().map(|row| (row.what, Duration::from_secs_f64(row.seconds))).collect();
+    let last = rows.iter().map(|(_, at)| *at).max().unwrap_or_default();
+    Ok((rows, last))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +110,7 @@ mod tests {
         on.note("done");
         assert_eq!(on.rows[..3], phases.rows[..]);
         assert!(on.rows[3].1 >= Duration::from_secs(90), "{:?}", on.rows[3]);
+        assert_eq!(Phases::length(&file).unwrap(), Duration::from_secs(90));
     }
 
     #[test]

@@ -10,9 +10,10 @@ use sha2::{Digest, Sha256};
 use super::Lab;
 use super::asserts;
 use super::guard::FOUND;
-use super::road::{self, BOOT, INSTALL, Road};
+use super::road::{self, BOOT, INSTALL, PHASES, Road};
 use crate::guest::Guest;
 use crate::kept;
+use crate::phases::Phases;
 use crate::site::FOUNDER;
 
 /// Variable with another seed than 1.
@@ -186,15 +187,17 @@ fn reach(road: &Road, guest: &mut Guest, stage: &Stage) -> Result<()> {
 /// medium stays in: what is half done is done afresh, what is finished starts.
 pub fn install(lab: &Lab) -> Result<()> {
     const NAME: &str = "power-cut-install";
+    /// The part of an installation in which the disk is written: before it the medium is started, after it the server is reset.
+    const WRITING: f64 = 0.7;
     let seed = seed()?;
+    let usual = Phases::length(&road::installation(lab)?.join(PHASES))?;
     let road = Road::prepare(lab, NAME, FOUNDER, |_| ())?;
     road.put_foreign_data()?;
     let mut finished = false;
     for round in 0..2 {
         let mut guest = road.boot_image()?;
         guest.wait_for("Erasing", BOOT)?;
-        // What an installation takes here, roughly.
-        let moment = Duration::from_secs(90).mul_f64(fraction(seed, NAME, round));
+        let moment = usual.mul_f64(WRITING * fraction(seed, NAME, round));
         eprintln!("lab: {NAME}: seed {seed}: power cut {moment:.1?} after the countdown began");
         std::thread::sleep(moment);
         finished = guest.console().contains("cias: installation done");
