@@ -36,16 +36,22 @@ pub fn services(lab: &Lab) -> Result<()> {
     phases.note("what was killed is back");
     cron(&fleet, &mut guests)?;
     phases.note("jobs run");
+    services_formed::test_arrives(&fleet, &mut guests, &beside, NODES[1])?;
+    phases.note("a test is told");
     phases.end(&fleet.folder.join(PHASES))
 }
 
 /// A founder alone keeps one copy of all, and serves.
 pub fn one_node(lab: &Lab) -> Result<()> {
     let fleet = Fleet::new(lab, "services-one-node", &services_formed::mould(lab)?, 1)?;
-    let beside = Beside::start(&fleet)?;
+    let mut beside = Beside::start(&fleet)?;
+    beside.nas.off()?;
     let mut guests = fleet.start(0..1)?;
     let mut phases = Phases::begin();
     services_formed::up(&fleet, &mut guests, &NODES[..1], &mut phases)?;
+    shown::defined(&fleet, &NODES[..1], false)?;
+    phases.note("a NAS that is off stalls nothing");
+    beside.nas.on()?;
     formed::serves(&fleet, &mut guests)?;
     // insserv shuffles the boot when scripts want each other, and only says so.
     let loops = "grep -ci 'there is a loop' /var/log/cias/install.log || true";
@@ -75,6 +81,8 @@ fn serves(
     phases.note("storages");
     shown::schedules(fleet, addresses)?;
     phases.note("schedules");
+    shown::folders(fleet, addresses)?;
+    phases.note("management folders");
     Ok(())
 }
 
@@ -96,6 +104,15 @@ fn cron(fleet: &Fleet, guests: &mut [Guest]) -> Result<()> {
         "kept archive of the gateway",
     )?;
     node.contains("cias backup-gateway", &format!("{ARCHIVE}, the newest one, already"))?;
+    // One that came when the archive was there gets it at once, in the background.
+    fleet.node(NODES[1]).ask(&format!("[ ! -e {KEPT} ] && cias run"))?;
+    formed::holds(
+        fleet,
+        guests,
+        NODES[1],
+        &format!("cmp -s {KEPT} {archive}"),
+        "archive of the gateway on a node that fetches it",
+    )?;
     // What vzdump has not finished, or is none, replaces nothing.
     node.ask(&format!("echo rubbish >{}", archive.replace("2026", "2027")))?;
     node.contains("cias backup-gateway 2>&1; echo code-$?", "code-1")?;

@@ -21,13 +21,15 @@ struct Order {
     is_told: bool,
     /// Who is switched on first; the others follow when these have done all that they can alone.
     first: &'static [usize],
+    /// Is the NAS there when they come back?
+    has_nas: bool,
 }
 
 /// The Master is the first node.
 const ORDERS: [Order; 3] = [
-    Order { what: "all at once", is_told: true, first: &[] },
-    Order { what: "Master first", is_told: false, first: &[0] },
-    Order { what: "Master last", is_told: false, first: &[1, 2] },
+    Order { what: "all at once", is_told: true, first: &[], has_nas: true },
+    Order { what: "Master first", is_told: false, first: &[0], has_nas: true },
+    Order { what: "Master last", is_told: false, first: &[1, 2], has_nas: false },
 ];
 
 /// Names, sums and chunks of all files, and when the file system was founded. Files below `cias` are written anew when they change.
@@ -39,7 +41,7 @@ pub fn cold_boot(lab: &Lab) -> Result<()> {
     for order in &ORDERS {
         eprintln!("lab: services-cold-boot: {}", order.what);
         let fleet = services_formed::three(lab, "services-cold-boot")?;
-        let _beside = Beside::start(&fleet)?;
+        let mut beside = Beside::start(&fleet)?;
         let mut guests = fleet.start(0..3)?;
         guest::all(&mut guests, "answer of the Master", BOOT, |_| Ok(fleet.net.answers(VIP)?.then_some(())))?;
         shown::files(&fleet, &mut guests, &NODES, 2)?;
@@ -48,6 +50,9 @@ pub fn cold_boot(lab: &Lab) -> Result<()> {
         // In the order of the addresses, whoever has them.
         let servers = NODES.iter().map(|address| fleet.at(address)).collect::<Result<Vec<_>>>()?;
         off(&fleet, guests, order.is_told)?;
+        if !order.has_nas {
+            beside.nas.off()?;
+        }
 
         let mut phases = Phases::begin();
         let mut guests = Vec::new();
@@ -68,6 +73,8 @@ pub fn cold_boot(lab: &Lab) -> Result<()> {
             ensure!(after == before, "{}: {address}: found:\n{after}\nwanted:\n{before}", order.what);
         }
         shown::files(&fleet, &mut guests, &NODES, 2)?;
+        shown::schedules(&fleet, &NODES)?;
+        shown::defined(&fleet, &NODES, order.has_nas)?;
     }
     Ok(())
 }

@@ -58,18 +58,18 @@ fn site(site: &mut DocumentMut) {
 }
 
 /// What is beside the cluster on its segment.
-pub struct Beside {
+pub struct Beside<'n> {
     /// The NAS.
-    pub nas: Nas,
+    pub nas: Nas<'n>,
     /// The relay.
     pub mails: Sink<Mail>,
     /// The webhook's service.
     pub posts: Sink<Post>,
 }
 
-impl Beside {
+impl<'n> Beside<'n> {
     /// Switches all of it on.
-    pub fn start(fleet: &Fleet) -> Result<Self> {
+    pub fn start(fleet: &'n Fleet) -> Result<Self> {
         let net: &Net = &fleet.net;
         net.run(&Call::new("ip").args(["address", "add", &format!("{}/24", OUTSIDE.1), "dev", "lan"]))?;
         Ok(Self {
@@ -95,11 +95,21 @@ impl Beside {
             })?;
         }
         for mail in self.mails.received() {
+            for line in ["\nNode      pve-rack-a-", "\nNext try  ", "\nWay out   "] {
+                ensure!(mail.text.contains(line), "found {mail:?}, wanted a line {line:?}");
+            }
             let sender = mail.from.starts_with("root@pve-") && mail.from.ends_with(".example.com");
             ensure!(
                 sender && mail.to == [ADMINISTRATOR],
                 "found {mail:?}, wanted one of a node to {ADMINISTRATOR}"
             );
+        }
+        for post in self.posts.received() {
+            let json = post.json();
+            for key in ["node", "role", "reason", "way_out", "time"] {
+                let said = json[key].as_str().is_some_and(|text| !text.is_empty());
+                ensure!(said, "found {post:?}, wanted text for {key}");
+            }
         }
         let count = |event: &str| self.posts.received().iter().filter(|post| is_posted(post, event)).count();
         ensure!(
@@ -109,6 +119,19 @@ impl Beside {
         );
         Ok(())
     }
+}
+
+/// What somebody sends for a test arrives both ways.
+pub fn test_arrives(fleet: &Fleet, guests: &mut [Guest], beside: &Beside, address: &str) -> Result<()> {
+    fleet.node(address).ask("cias notify test")?;
+    let subject = format!("[{CLUSTER}] a test of the notifications");
+    guest::all(guests, "mail of a test", BOOT, |_| {
+        let is_there = |mail: &Mail| is_told(mail, &subject) && mail.to == [ADMINISTRATOR];
+        Ok(beside.mails.received().iter().any(is_there).then_some(()))
+    })?;
+    guest::all(guests, "post of a test", BOOT, |_| {
+        Ok(beside.posts.received().iter().any(|post| is_posted(post, "test")).then_some(()))
+    })
 }
 
 /// Is it the mail with this subject, or with a longer one for a node's join?

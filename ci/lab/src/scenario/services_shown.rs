@@ -12,6 +12,23 @@ use crate::nas::Nas;
 /// A host that only the gateway outside leads to.
 const FAR: &str = "198.51.100.7";
 
+/// The port of the web view.
+const WEB: u16 = 9425;
+
+/// Names of the original plan, and how the help of each begins.
+const COMMANDS: [(&str, &str); 4] = [
+    ("dlll_cias-setup.sh", "Usage: cias setup"),
+    ("keepalived_to_master.sh", "Usage: cias promote"),
+    ("dlll_cias-switch_to_master.sh", "Usage: cias switch"),
+    ("dlll_cias-swtich_to_master.sh", "Usage: cias switch"),
+];
+
+/// And the configurations among them.
+const CONFIGURATIONS: [(&str, &str); 2] = [
+    ("keepalived.conf", "/etc/keepalived/keepalived.conf"),
+    ("keepalived-manual.conf", "/etc/keepalived/keepalived-manual.conf"),
+];
+
 /// A stranger's address: in the LAN, and not of the cluster.
 const STRANGER: &str = "10.0.7.7";
 
@@ -58,10 +75,46 @@ pub fn moosefs(fleet: &Fleet, guests: &mut [Guest], addresses: &[&str], copies: 
     for (what, section) in [("chunkservers", "-SCS"), ("metaloggers", "-SMB")] {
         guest::all(guests, &format!("connection of all {what}"), BOOT, |_| {
             let shown = master.ask(&format!("mfscli -H {VIP} -n -p {section}"))?;
-            Ok(addresses.iter().all(|address| shown.contains(*address)).then_some(()))
+            Ok(addresses.iter().all(|address| is_connected(&shown, address)).then_some(()))
         })?;
     }
-    master.equals("mfsgetgoal /mnt/mfs", &format!("/mnt/mfs: {copies}"))
+    for (place, address) in addresses.iter().enumerate() {
+        let listens = format!("ss -Hltn 'sport = :{WEB}' | wc -l");
+        fleet.node(address).equals(&listens, if place == 0 { "1" } else { "0" })?;
+    }
+    master.contains(&format!("wget -qO- http://127.0.0.1:{WEB}/mfs.cgi"), "MFS")?;
+    master.equals("mfsgetgoal /mnt/mfs", &format!("/mnt/mfs: {copies}"))?;
+    // The stated default, a day.
+    master.equals("mfsgettrashtime /mnt/mfs", "/mnt/mfs: 86400")
+}
+
+/// Does a table of the metadata server have the one at `address`, and not as one that is away?
+fn is_connected(shown: &str, address: &str) -> bool {
+    shown.lines().any(|line| {
+        line.split(|c: char| !c.is_ascii_digit() && c != '.').any(|word| word == address)
+            && !line.contains("isconnected")
+    })
+}
+
+/// On every node both management folders have the plan's names, each does what it stands for, and what the Master keeps in them is the same
+/// everywhere.
+pub fn folders(fleet: &Fleet, addresses: &[&str]) -> Result<()> {
+    let sums = "cd /data/cias && sha256sum cias-network.conf pve_master_vmid.conf";
+    fleet.node(addresses[0]).ask("cias export-vms")?;
+    let wanted = fleet.node(addresses[0]).ask(sums)?;
+    for address in addresses {
+        let node = fleet.node(address);
+        for folder in ["/data/cias", "/mnt/mfs/cias"] {
+            for (name, usage) in COMMANDS {
+                node.contains(&format!("{folder}/{name} --help"), usage)?;
+            }
+            for (name, target) in CONFIGURATIONS {
+                node.equals(&format!("readlink {folder}/{name}"), target)?;
+            }
+        }
+        node.equals(sums, &wanted)?;
+    }
+    fleet.node(addresses[0]).equals(&sums.replace("/data/", "/mnt/mfs/"), &wanted)
 }
 
 /// A file that one node writes is read by every other one, and has its copies.
@@ -81,15 +134,24 @@ pub fn files(fleet: &Fleet, guests: &mut [Guest], addresses: &[&str], copies: us
     Ok(())
 }
 
-/// All storages are defined and active on each node, and the NAS is one for all.
-pub fn storages(fleet: &Fleet, nas: &Nas, addresses: &[&str]) -> Result<()> {
+/// All storages are defined on each node; all but the NAS are active, and that is if it is on.
+pub fn defined(fleet: &Fleet, addresses: &[&str], has_nas: bool) -> Result<()> {
     for address in addresses {
-        let node = fleet.node(address);
-        let found = node.ask("pvesm status")?;
+        let found = fleet.node(address).ask("pvesm status")?;
         let found: Vec<String> =
             found.lines().map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" ")).collect();
-        let wanted = ["a_mfs dir 1", "local dir 1", "mfs-backup dir 1", &format!("{} nfs 1", NAS.0)];
+        let nas = format!("{} nfs {}", NAS.0, u8::from(has_nas));
+        let wanted = ["a_mfs dir 1", "local dir 1", "mfs-backup dir 1", &nas];
         ensure!(found == wanted, "{address}: found the storages {found:?}, wanted {wanted:?}");
+    }
+    Ok(())
+}
+
+/// All storages are active on each node, and the NAS is one for all.
+pub fn storages(fleet: &Fleet, nas: &Nas, addresses: &[&str]) -> Result<()> {
+    defined(fleet, addresses, true)?;
+    for address in addresses {
+        let node = fleet.node(address);
         node.contains(
             &format!("grep ' /mnt/pve/{} ' /proc/mounts", NAS.0),
             &format!("{}:/{} /mnt/pve/{} nfs", NAS.1, NAS.0, NAS.0),
@@ -149,10 +211,26 @@ pub fn what_was_killed_comes_back(fleet: &Fleet, guests: &mut [Guest], address: 
     let node = fleet.node(address);
     let before = node.ask("ls /mnt/mfs/a; kill -KILL $(pidof mfsmount)")?;
     node.ask("! ls /mnt/mfs 2>/dev/null")?;
+    // Nobody can write below a folder that is not mounted: seen from another mount of the same disk.
+    node.ask("mkdir -p /root/bare && mount --bind / /root/bare && ! touch /root/bare/mnt/mfs/lost && umount /root/bare")?;
     formed::holds(fleet, guests, address, "ls /mnt/mfs >/dev/null 2>&1", "return of a killed mount")?;
     node.equals("ls /mnt/mfs/a", &before)?;
     node.equals("grep -c ' /mnt/mfs ' /proc/mounts", "1")?;
     node.ask("kill -KILL $(pidof mfschunkserver mfsmetalogger)")?;
     let both = "[ $(pidof mfschunkserver mfsmetalogger | wc -w) = 2 ]";
     formed::holds(fleet, guests, address, both, "return of killed daemons")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_is_away_or_has_a_longer_address_is_not_connected() {
+        let shown =
+            "chunk servers: 10.254.1.1  9422  1  3.0.117\nchunk servers: 10.254.1.2  9422  2  disconnected\n";
+        for (address, wanted) in [("10.254.1.1", true), ("10.254.1.2", false), ("10.254.1", false)] {
+            assert_eq!(is_connected(shown, address), wanted, "{address}");
+        }
+    }
 }
