@@ -152,9 +152,9 @@ fn is_posted(post: &Post, event: &str) -> bool {
 /// Three servers that were switched on together and have all services; the administrator was told of it.
 pub fn three(lab: &Lab, name: &str) -> Result<Fleet> {
     Fleet::saved(lab, &mould(lab)?, name, (THREE, 3), |fleet, guests| {
-        let beside = Beside::start(fleet)?;
-        // Each of them was made from that installation.
+        // Each of them was made from that installation, and is on since a moment ago.
         let mut phases = Phases::after(&road::installation(lab)?.join(PHASES))?;
+        let beside = Beside::start(fleet)?;
         up(fleet, guests, &NODES, &mut phases)?;
         phases.end(&fleet.folder.join(PHASES))?;
         formed::whole(fleet, &NODES)?;
