@@ -40,8 +40,9 @@ impl Storages {
         Ok(config::deeds(&defined(root)?, wanted))
     }
 
-    fn schedule(&self, root: &Sysroot) -> Result<Option<String>> {
-        let text = root.has(SCHEDULE).then(|| root.text(SCHEDULE)).transpose()?;
+    fn schedule(&self, root: &Sysroot) -> Result<Option<Vec<u8>>> {
+        let read = || std::fs::read(root.path(SCHEDULE)).with_context(|| format!("reading {SCHEDULE}"));
+        let text = root.has(SCHEDULE).then(read).transpose()?;
         // Both name storages on it.
         if detect::dialect(root)?.is_none() {
             return Ok(None);
