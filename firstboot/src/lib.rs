@@ -7,6 +7,7 @@ pub mod cli;
 pub mod cluster;
 pub mod commands;
 pub mod console;
+pub mod crontab;
 pub mod disks;
 pub mod engine;
 pub mod enrol;

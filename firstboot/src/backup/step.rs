@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use super::{FROM, KEPT, choose};
-use crate::files;
+use crate::crontab::Table;
 use crate::moosefs::detect;
 use crate::moosefs::steps::mount::{Mounted, mounted};
 use crate::runner::Call;
@@ -12,11 +12,13 @@ use crate::step::{Finding, Step};
 use crate::system::{Sysroot, System};
 
 const PROGRAM: &str = "/usr/sbin/cias-firstboot";
-const CRON: &str = "/etc/cron.d/cias";
 
 /// Two hours behind the schedule of the archives, whose end it waits for. Cron mails what it says.
-const LINES: &str = "# Written by cias, which writes it anew at each boot.\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n\
-                     0 4 * * 1 root test ! -x /usr/sbin/cias-firstboot || cias-firstboot backup-gateway >/dev/null\n";
+const CRON: Table = Table {
+    path: "/etc/cron.d/cias",
+    line: "0 4 * * 1 root export PATH=/usr/sbin:/usr/bin:/sbin:/bin; test ! -x /usr/sbin/cias-firstboot || cias-firstboot backup-gateway >/dev/null",
+    command: "backup-gateway",
+};
 
 /// Of the one in the background.
 const PID_FILE: &str = "/run/cias/backup-gateway.pid";
@@ -30,10 +32,6 @@ fn is_fetched(root: &Sysroot) -> bool {
     !is_due || root.runs(PID_FILE, "cias-firstboot")
 }
 
-fn has_lines(root: &Sysroot) -> bool {
-    files::is(&root.path(CRON), LINES, 0o644)
-}
-
 impl Step for Keep {
     fn name(&self) -> &'static str {
         "keep the gateway's archive"
@@ -44,15 +42,16 @@ impl Step for Keep {
         if detect::dialect(root)?.is_none() {
             return Ok(Finding::done());
         }
-        let cron = (!has_lines(root))
-            .then(|| format!("write {CRON}: the newest archive is taken on Mondays at 04:00"));
+        let cron = CRON
+            .is_due(root)?
+            .then(|| format!("write {}: the newest archive is taken on Mondays at 04:00", CRON.path));
         let fetch = (!is_fetched(root)).then(|| format!("fetch {KEPT} in the background"));
         Ok(Finding { todo: cron.into_iter().chain(fetch).collect(), warnings: Vec::new() })
     }
 
     fn apply(&self, system: &System) -> Result<Vec<String>> {
         let root = &system.root;
-        files::write_if_changed(&root.path(CRON), LINES, 0o644)?;
+        CRON.write(root)?;
         if !is_fetched(root) {
             let pid_file = root.path(PID_FILE).display().to_string();
             let start = ["--start", "--oknodo", "--background", "--make-pidfile", "--pidfile", &pid_file];
@@ -104,10 +103,24 @@ mod tests {
         let done = applied(&tree);
         assert_eq!(done.len(), 3, "{done:?}");
         assert!(done[2].ends_with("--exec /usr/sbin/cias-firstboot -- backup-gateway"), "{done:?}");
-        assert!(tree.root().text(CRON).unwrap().contains(
-            "\n0 4 * * 1 root test ! -x /usr/sbin/cias-firstboot || cias-firstboot backup-gateway "
+        assert!(tree.root().text(CRON.path).unwrap().contains(
+            "\n0 4 * * 1 root export PATH=/usr/sbin:/usr/bin:/sbin:/bin; test ! -x /usr/sbin/cias-firstboot || cias-firstboot backup-gateway "
         ));
         assert!(applied(&tree).is_empty());
+    }
+
+    #[test]
+    fn what_a_person_added_to_crons_file_stays_and_our_line_is_put_right() {
+        let tree = node(MOUNTED);
+        let path = tree.root().path(CRON.path);
+        assert_eq!(applied(&tree).len(), 1);
+        let added =
+            format!("# M\u{fc}ller\n{}30 5 * * * root /root/copy\n", std::fs::read_to_string(&path).unwrap());
+        std::fs::write(&path, &added).unwrap();
+        assert!(applied(&tree).is_empty());
+        std::fs::write(&path, added.replace("0 4 * * 1 root", "0 5 * * 1 root")).unwrap();
+        assert_eq!(applied(&tree).len(), 1);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), added);
     }
 
     #[test]

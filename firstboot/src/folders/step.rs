@@ -8,6 +8,7 @@ use super::copy::{self, Way};
 use super::export::Wanted;
 use super::{FILES, OWN, names};
 use crate::cluster::{members, roster};
+use crate::crontab::Table;
 use crate::files;
 use crate::journal::Role;
 use crate::outcome::Class;
@@ -15,11 +16,12 @@ use crate::site::Site;
 use crate::step::{Finding, Step};
 use crate::system::{Sysroot, System};
 
-const CRON: &str = "/etc/cron.d/cias-export";
-
 /// What it says stands in the log, and most often it is that this node is not the Master.
-const LINES: &str = "# Written by cias, which writes it anew at each boot.\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n\
-                     */5 * * * * root test ! -x /usr/sbin/cias-firstboot || cias-firstboot export-vms >/dev/null 2>&1\n";
+const CRON: Table = Table {
+    path: "/etc/cron.d/cias-export",
+    line: "*/5 * * * * root export PATH=/usr/sbin:/usr/bin:/sbin:/bin; test ! -x /usr/sbin/cias-firstboot || cias-firstboot export-vms >/dev/null 2>&1",
+    command: "export-vms",
+};
 
 /// The step.
 pub struct Folders {
@@ -52,10 +54,11 @@ impl Step for Folders {
         finding
             .todo
             .extend(names::missing(root, OWN).map(|(path, target)| format!("lead {path} to {target}")));
-        if !files::is(&root.path(CRON), LINES, 0o644) {
-            finding
-                .todo
-                .push(format!("write {CRON}: the Master brings the folders up to date every 5 minutes"));
+        if CRON.is_due(root)? {
+            finding.todo.push(format!(
+                "write {}: the Master brings the folders up to date every 5 minutes",
+                CRON.path
+            ));
         }
         if self.role == Role::Founder {
             finding.todo.extend(Wanted::of(root, &self.site)?.todo(root));
@@ -85,7 +88,7 @@ impl Step for Folders {
         files::make_folder(&root.path(OWN), 0o755)?;
         names::lead(root, OWN)?;
         files::make_folder(&root.path("/etc/cron.d"), 0o755)?;
-        files::write_if_changed(&root.path(CRON), LINES, 0o644)?;
+        CRON.write(root)?;
         if self.role == Role::Founder {
             Wanted::of(root, &self.site)?.write(root)?;
             return Ok(Vec::new());

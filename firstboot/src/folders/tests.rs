@@ -114,6 +114,13 @@ fn the_founder_writes_both_folders_and_a_node_gets_its_own_from_it() {
         founder.text("/data/cias/cias-network.conf").unwrap()
     );
     assert!(!root.has(SHARED));
+
+    // Cron's line was changed, and a person has one beside it.
+    let cron = root.path("/etc/cron.d/cias-export");
+    let added = std::fs::read_to_string(&cron).unwrap() + "1 1 * * * root /root/pages\n";
+    std::fs::write(&cron, added.replace("*/5", "*/9")).unwrap();
+    assert_eq!(applied(&Folders::new(&whole.1, Role::Node), &system), 1);
+    assert_eq!(std::fs::read_to_string(&cron).unwrap(), added);
 }
 
 #[test]

@@ -2,8 +2,9 @@
 //!
 //! Every node runs every line, for its own guests alone; so a schedule follows a guest to wherever it goes (docs/facts.md 19).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::crontab::{self, Likeness};
 use crate::site::Backup;
 
 /// The gateway's id.
@@ -23,22 +24,42 @@ const HEAD: &str = "# cluster wide vzdump cron schedule\n# Atomatically generate
 struct Job {
     /// The five fields of cron.
     time: Vec<String>,
-    /// Guests and options, each with its value.
-    words: BTreeSet<String>,
+    /// The ids of guests, and every other word that belongs to no option.
+    guests: BTreeSet<String>,
+    /// Each with its value.
+    options: BTreeMap<String, String>,
 }
 
-/// The line as a job; nothing for every other one.
+impl Job {
+    fn has(&self, option: &str, value: &str) -> bool {
+        self.options.get(option).is_some_and(|found| found == value)
+    }
+}
+
+/// The line as a job; nothing for every other one, also a job that is commented out.
 fn job(line: &str) -> Option<Job> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let (time, rest) = words.split_at_checked(5)?;
     let ["root", "vzdump", rest @ ..] = rest else { return None };
-    let mut found = BTreeSet::new();
+    if time[0].starts_with('#') {
+        return None;
+    }
+    let (mut guests, mut options) = (BTreeSet::new(), BTreeMap::new());
     let mut rest = rest.iter().peekable();
     while let Some(word) = rest.next() {
-        let value = if word.starts_with("--") { rest.next_if(|next| !next.starts_with("--")) } else { None };
-        found.insert(value.map_or_else(|| (*word).to_owned(), |value| format!("{word} {value}")));
+        if !word.starts_with('-') {
+            guests.extend(word.split(',').filter(|id| !id.is_empty()).map(str::to_owned));
+            continue;
+        }
+        let name = word.trim_start_matches('-');
+        let (name, value) = match name.split_once('=') {
+            Some((name, value)) => (name, value),
+            // An option without a value is on.
+            None => (name, rest.next_if(|next| !next.starts_with('-')).map_or("1", |next| *next)),
+        };
+        options.insert(name.to_owned(), value.to_owned());
     }
-    Some(Job { time: time.iter().map(|field| (*field).to_owned()).collect(), words: found })
+    Some(Job { time: time.iter().map(|field| (*field).to_owned()).collect(), guests, options })
 }
 
 /// The two lines.
@@ -67,14 +88,16 @@ fn lines(backup: &Backup) -> [String; 2] {
     ]
 }
 
-/// Which of the two a job is: that of the gateway to its storage, or that of all others to theirs. Others are a person's.
+/// Which of the two a job is: that of the gateway alone to its storage, or that of all but the gateway to theirs. Others are a person's.
 fn role(job: &Job) -> Option<usize> {
-    let has = |word: String| job.words.contains(&word);
-    if has(GATEWAY.to_string()) && has(format!("--storage {GATEWAY_STORAGE}")) {
+    let gateway = GATEWAY.to_string();
+    let is_gateways = job.guests.len() == 1 && job.guests.contains(&gateway);
+    if is_gateways && job.has("storage", GATEWAY_STORAGE) {
         Some(0)
-    } else if has("--all 1".into())
-        && has(format!("--exclude {GATEWAY}"))
-        && has(format!("--storage {GUESTS_STORAGE}"))
+    } else if job.guests.is_empty()
+        && job.has("all", "1")
+        && job.has("exclude", &gateway)
+        && job.has("storage", GUESTS_STORAGE)
     {
         Some(1)
     } else {
@@ -82,38 +105,28 @@ fn role(job: &Job) -> Option<usize> {
     }
 }
 
-/// The file as it should be, or nothing if it is that already. Lines that are not ours stay where they are.
-pub fn corrected(text: Option<&str>, backup: &Backup) -> Option<String> {
+/// The file as it should be, or nothing if it is that already. Lines that are not ours stay where they are, and so does a second job for the
+/// same guests, which is a person's as long as one of them is as it should be.
+pub fn corrected(text: Option<&[u8]>, backup: &Backup) -> Option<Vec<u8>> {
     let lines = lines(backup);
     let wanted = lines.each_ref().map(|line| job(line));
-    let old = text.unwrap_or(HEAD);
-    let mut seen = [false; 2];
-    let mut new = String::new();
-    for line in old.lines() {
-        let found = job(line);
-        match found.as_ref().and_then(role) {
-            Some(at) if seen[at] => {}
-            Some(at) => {
-                seen[at] = true;
-                new.push_str(if found == wanted[at] { line } else { &lines[at] });
-                new.push('\n');
-            }
-            None => {
-                new.push_str(line);
-                new.push('\n');
-            }
+    crontab::corrected(text.unwrap_or(HEAD.as_bytes()), &lines.each_ref().map(String::as_str), |at, line| {
+        match job(line) {
+            None => Likeness::Other,
+            found if found == wanted[at] => Likeness::Same,
+            Some(found) if role(&found) == Some(at) => Likeness::Changed,
+            Some(_) => Likeness::Other,
         }
-    }
-    for (line, _) in lines.iter().zip(seen).filter(|(_, seen)| !seen) {
-        new.push_str(line);
-        new.push('\n');
-    }
-    (text != Some(new.as_str())).then_some(new)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn corrected(text: Option<&str>, backup: &Backup) -> Option<String> {
+        super::corrected(text.map(str::as_bytes), backup).map(|text| String::from_utf8(text).unwrap())
+    }
 
     fn backup() -> Backup {
         Backup { guests: "0 2 * * 7".into(), gateway: "0 2 * * 1".into() }
@@ -143,13 +156,55 @@ mod tests {
 
     #[test]
     fn a_job_of_ours_that_was_changed_is_put_right_and_one_that_stands_twice_goes() {
-        let changed = LINES.replace("--compress gzip", "--compress lzo");
+        let changed =
+            LINES.replace("--compress gzip", "--compress lzo").replace("0 2 * * 1  ", "0 3 * * 1  ");
+        let twice = LINES.replace("--quiet 1 --mode snapshot", "-mode=snapshot  --quiet");
         let wanted = format!("{HEAD}{LINES}");
-        for text in [changed.clone(), format!("{LINES}{changed}"), format!("{LINES}{LINES}")] {
+        for text in [changed, format!("{LINES}{LINES}"), format!("{LINES}{twice}")] {
             assert_eq!(
                 corrected(Some(&format!("{HEAD}{text}")), &backup()).as_deref(),
-                Some(wanted.as_str())
+                Some(wanted.as_str()),
+                "{text}"
             );
         }
+    }
+
+    /// Jobs of a person that are like one of ours.
+    const OTHERS: [&str; 8] = [
+        "0 2 * * 1           root vzdump 100 101 --storage mfs-backup\n",
+        "0 2 * * 1           root vzdump 100,101 --quiet 1 --storage mfs-backup\n",
+        "0 2 * * 1           root vzdump 100 --quiet 1 --mode snapshot --compress 0 --storage local\n",
+        "0 2 * * 7           root vzdump 101 --quiet 1 --all 1 --exclude 100 --storage a_mfs\n",
+        "0 2 * * 7           root vzdump --quiet 1 --all 1 --exclude 100,101 --storage a_mfs\n",
+        "#0 2 * * 1 root vzdump 100 --storage mfs-backup\n",
+        "@daily root vzdump 100 --storage mfs-backup\n",
+        "0 2 * * 1 root vzdump 100 --storage mfs-backup; poweroff\n",
+    ];
+
+    #[test]
+    fn a_persons_job_for_other_guests_is_not_ours() {
+        for other in OTHERS {
+            let whole = format!("{HEAD}{other}{LINES}");
+            assert_eq!(corrected(Some(&whole), &backup()), None, "{other}");
+            assert_eq!(
+                corrected(Some(&format!("{HEAD}{other}")), &backup()).as_deref(),
+                Some(whole.as_str()),
+                "{other}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_persons_second_job_for_the_same_guests_stays_where_ours_is_as_it_should_be() {
+        let second = LINES.replace("0 2 * * 1 ", "0 2 * * 4 ").replace("0 2 * * 7 ", "0 2 * * 3 ");
+        for text in [format!("{second}{LINES}"), format!("{LINES}{second}")] {
+            assert_eq!(corrected(Some(&format!("{HEAD}{text}")), &backup()), None, "{text}");
+        }
+        // Where none is, it is the first that is put right.
+        let third = second.replace("--quiet 1", "--quiet 0");
+        assert_eq!(
+            corrected(Some(&format!("{HEAD}{second}{third}")), &backup()),
+            Some(format!("{HEAD}{LINES}{third}"))
+        );
     }
 }

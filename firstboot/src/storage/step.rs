@@ -1,6 +1,7 @@
 //! The step *define the storages and the backup schedules*, on the founder: the cluster's file system gives them to all nodes.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,6 +11,7 @@ use super::schedule;
 use crate::cluster::members;
 use crate::files;
 use crate::moosefs::detect;
+use crate::moosefs::steps::mount::POINT;
 use crate::runner::Call;
 use crate::site::Site;
 use crate::step::{Finding, Step};
@@ -40,8 +42,9 @@ impl Storages {
         Ok(config::deeds(&defined(root)?, wanted))
     }
 
-    fn schedule(&self, root: &Sysroot) -> Result<Option<String>> {
-        let text = root.has(SCHEDULE).then(|| root.text(SCHEDULE)).transpose()?;
+    fn schedule(&self, root: &Sysroot) -> Result<Option<Vec<u8>>> {
+        let read = || std::fs::read(root.path(SCHEDULE)).with_context(|| format!("reading {SCHEDULE}"));
+        let text = root.has(SCHEDULE).then(read).transpose()?;
         // Both name storages on it.
         if detect::dialect(root)?.is_none() {
             return Ok(None);
@@ -55,8 +58,37 @@ fn defined(root: &Sysroot) -> Result<BTreeMap<String, Storage>> {
     Ok(if root.has(CONFIG) { config::parse(&root.text(CONFIG)?) } else { BTreeMap::new() })
 }
 
-fn needs_link(root: &Sysroot) -> Result<bool> {
-    Ok(detect::dialect(root)?.is_some() && root.link_name(DUMP.0).is_none())
+/// What is at the place of the link for the original plan's job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dump {
+    /// The link, or no `MooseFS` to have it on.
+    Done,
+    /// Nothing, or a link that leads elsewhere.
+    ToLead,
+    /// Somebody's own: it is no link, and may have archives in it.
+    Taken,
+}
+
+fn dump(root: &Sysroot) -> Result<Dump> {
+    let path = root.path(DUMP.0);
+    if detect::dialect(root)?.is_none() {
+        return Ok(Dump::Done);
+    }
+    // An absolute link to the same place is as good.
+    let leads_to = |target: &Path| Path::new(POINT).join(target);
+    Ok(match std::fs::read_link(&path) {
+        Ok(found) if leads_to(&found) == leads_to(Path::new(DUMP.1)) => Dump::Done,
+        Err(_) if root.has(DUMP.0) => Dump::Taken,
+        Ok(_) | Err(_) => Dump::ToLead,
+    })
+}
+
+fn taken(root: &Sysroot) -> String {
+    let found = if root.path(DUMP.0).is_dir() { "a folder" } else { "a file" };
+    format!(
+        "{}: found {found}, wanted a link to {}, where archives are looked for: it is left alone; move it elsewhere, and `cias run` makes the link",
+        DUMP.0, DUMP.1
+    )
 }
 
 impl Step for Storages {
@@ -71,8 +103,10 @@ impl Step for Storages {
         if self.schedule(root)?.is_some() {
             todo.push(format!("write the two backup schedules to {SCHEDULE}"));
         }
-        if needs_link(root)? {
-            todo.push(format!("lead {} to {}", DUMP.0, DUMP.1));
+        match dump(root)? {
+            Dump::Done => {}
+            Dump::ToLead => todo.push(format!("lead {} to {}", DUMP.0, DUMP.1)),
+            Dump::Taken => warnings.push(taken(root)),
         }
         warnings.extend(config::disabled(&defined(root)?, &self.site));
         Ok(Finding { todo, warnings })
@@ -90,8 +124,9 @@ impl Step for Storages {
         if let Some(text) = self.schedule(root)? {
             files::write_shared(&root.path(SCHEDULE), text)?;
         }
-        if needs_link(root)? {
+        if dump(root)? == Dump::ToLead {
             files::make_folder(&root.path("/mnt/mfs/backup/dump"), 0o755)?;
+            files::remove(&root.path(DUMP.0))?;
             files::lead(&root.path(DUMP.0), DUMP.1)?;
         }
         Ok(Vec::new())
@@ -113,7 +148,13 @@ mod tests {
 
     /// A member of a cluster with an own storage, on which `MooseFS` is installed, and mounted.
     fn node() -> Tree {
-        let tree = Tree::from_text("/etc/pve/local -> nodes/m\n/mnt/mfs/backup/\n/var/lib/dpkg/status = x\n");
+        node_with("")
+    }
+
+    /// The same, and this line of a tree.
+    fn node_with(line: &str) -> Tree {
+        let text = "/etc/pve/local -> nodes/m\n/mnt/mfs/backup/\n/var/lib/dpkg/status = x\n";
+        let tree = Tree::from_text(&format!("{text}{line}"));
         std::fs::write(tree.root().path("/var/lib/dpkg/status"), status(ALL[0], "1.6.27-5")).unwrap();
         std::fs::write(tree.root().path(CONFIG), "dir: own\n\tpath /srv\n").unwrap();
         tree
@@ -164,6 +205,40 @@ mod tests {
         assert_eq!(system.root.link_name(DUMP.0).as_deref(), Some("dump"));
         assert!(system.root.path(DUMP.0).is_dir());
         assert!(system.root.text(SCHEDULE).unwrap().contains("--storage mfs-backup"));
+    }
+
+    #[test]
+    fn a_link_that_leads_elsewhere_is_put_right() {
+        for (target, is_wrong) in [("old/dump", true), ("/srv/dump", true), ("/mnt/mfs/backup/dump", false)] {
+            let (tree, log) = (node_with(&format!("/mnt/mfs/dump -> {target}\n")), Log::silent());
+            let fake = pvesm(&tree);
+            let system = System { root: tree.root(), runner: &fake, log: &log };
+            let todo = storages().check(&system).unwrap().todo;
+            assert_eq!(todo.contains(&"lead /mnt/mfs/dump to backup/dump".to_owned()), is_wrong, "{todo:?}");
+            storages().apply(&system).unwrap();
+            assert_eq!(storages().check(&system).unwrap(), Finding::done());
+            let found = std::fs::read_link(tree.root().path(DUMP.0)).unwrap();
+            assert_eq!(found, Path::new(if is_wrong { DUMP.1 } else { target }));
+        }
+    }
+
+    #[test]
+    fn what_is_no_link_stays_with_a_warning_and_stops_nothing() {
+        for (line, what) in [("/mnt/mfs/dump/mine = x\n", "a folder"), ("/mnt/mfs/dump = mine\n", "a file")] {
+            let (tree, log) = (node_with(line), Log::silent());
+            let fake = pvesm(&tree);
+            let system = System { root: tree.root(), runner: &fake, log: &log };
+            assert_eq!(storages().check(&system).unwrap().todo.len(), 4);
+            assert!(storages().apply(&system).unwrap().is_empty());
+            let wanted = format!(
+                "/mnt/mfs/dump: found {what}, wanted a link to backup/dump, where archives are looked for: it is left alone; move it elsewhere, and `cias run` makes the link"
+            );
+            assert_eq!(
+                storages().check(&system).unwrap(),
+                Finding { todo: Vec::new(), warnings: vec![wanted] }
+            );
+            assert!(system.root.link_name(DUMP.0).is_none() && system.root.has(DUMP.0));
+        }
     }
 
     #[test]
