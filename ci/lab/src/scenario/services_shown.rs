@@ -26,7 +26,7 @@ const COMMANDS: [(&str, &str); 4] = [
 /// And the configurations among them.
 const CONFIGURATIONS: [(&str, &str); 2] = [
     ("keepalived.conf", "/etc/keepalived/keepalived.conf"),
-    ("keepalived-manual.conf", "/etc/keepalived/keepalived-manual.conf"),
+    ("keepalived-manual.conf", "/etc/cias/keepalived-manual.conf"),
 ];
 
 /// A stranger's address: in the LAN, and not of the cluster.
