@@ -12,14 +12,15 @@ use crate::outcome::Class;
 use crate::runner::fake::Fake;
 use crate::site::{from_text, tests::example};
 
-/// Runs all steps as the engine does, and returns what was done: questions are left out.
+/// Runs all steps as the engine does, with the one before the cluster, and returns what was done: questions are left out.
 fn run(world: &Arc<World>, is_founder: bool, fake: &Fake) -> Result<Vec<String>> {
     let site = from_text(&example()).unwrap();
     let place = site.founder_place(None);
     let net: Arc<dyn Net> = world.clone();
     let log = Log::silent();
     let system = System { root: world.tree.root(), runner: fake, log: &log };
-    for step in of(&Node { site, place, is_founder, net }) {
+    let point: Box<dyn Step> = Box::new(Point);
+    for step in [point].into_iter().chain(of(&Node { site, place, is_founder, net })) {
         if !step.check(&system)?.todo.is_empty() {
             step.apply(&system)?;
             let left = step.check(&system)?.todo;
@@ -88,12 +89,12 @@ fn a_founder_makes_the_file_system_once_and_a_second_run_does_nothing() {
         );
         let disable = format!("update-rc.d {} disable", dialect.scripts()[0]);
         let wanted = [
+            "chattr +i /mnt/mfs",
             &disable,
             "mfschunkserver start",
             "mfsmetalogger start",
             "mfsmaster start",
             &web,
-            "chattr +i /mnt/mfs",
             MOUNT,
             "mfssettrashtime -r 86400 /mnt/mfs",
         ];
