@@ -72,9 +72,10 @@ pub(super) fn await_server(node: &Node, system: &System) -> Result<()> {
     })
 }
 
-fn mount(node: &Node, system: &System) -> Result<()> {
+fn mount(node: &Node, dialect: &dyn Dialect, system: &System) -> Result<()> {
     // By its own address, on the Master too: what is bound to the role address is lost with it.
-    let options = format!("mfsmaster={MASTER},mfsport={},mfsbind={}", ask::PORT, node.place.address);
+    let common = format!("mfsmaster={MASTER},mfsport={},mfsbind={}", ask::PORT, node.place.address);
+    let options = [&[common.as_str()], dialect.mount_options()].concat().join(",");
     let path = system.root.path(POINT).display().to_string();
     let mut said = String::new();
     let mut try_it = || -> Result<bool> {
@@ -119,7 +120,7 @@ impl Part for Mount {
         Ok(Finding { todo, warnings: Vec::new() })
     }
 
-    fn apply(&self, node: &Node, _: &dyn Dialect, system: &System) -> Result<Vec<String>> {
+    fn apply(&self, node: &Node, dialect: &dyn Dialect, system: &System) -> Result<Vec<String>> {
         if mounted(&system.root) == Mounted::MooseFs {
             end::detach(system)?;
         }
@@ -127,7 +128,7 @@ impl Part for Mount {
         point::close(system)?;
         require_master(&system.root, node.site.network.vip)?;
         await_server(node, system)?;
-        mount(node, system)?;
+        mount(node, dialect, system)?;
         Ok(Vec::new())
     }
 }

@@ -62,6 +62,9 @@ fn boot(world: &World, is_clean: bool) {
 }
 
 const MOUNT: &str = "mfsmount /mnt/mfs -o mfsmaster=cias-pve-master,mfsport=9421,mfsbind=10.254.0.1";
+/// Of 3.0, which can be told when to write back.
+const NEW_MOUNT: &str =
+    "mfsmount /mnt/mfs -o mfsmaster=cias-pve-master,mfsport=9421,mfsbind=10.254.0.1,mfsfsyncmintime=0";
 
 #[test]
 fn where_it_is_not_installed_one_warning_says_so_and_nothing_is_done() {
@@ -82,7 +85,8 @@ fn a_founder_makes_the_file_system_once_and_a_second_run_does_nothing() {
     for dialect in ALL {
         let world = world(dialect);
         let done = go(&world, true);
-        let goal = (dialect.version() == "3.0.").then_some("mfssetgoal -r 1 /mnt/mfs");
+        let is_new = dialect.version() == "3.0.";
+        let goal = is_new.then_some("mfssetgoal -r 1 /mnt/mfs");
         let web = format!(
             "start-stop-daemon --start --oknodo --chuid mfs:mfs --exec /usr/sbin/mfscgiserv -- -P 9425 -R {} start",
             dialect.pages()
@@ -95,7 +99,7 @@ fn a_founder_makes_the_file_system_once_and_a_second_run_does_nothing() {
             "mfsmetalogger start",
             "mfsmaster start",
             &web,
-            MOUNT,
+            if is_new { NEW_MOUNT } else { MOUNT },
             "mfssettrashtime -r 86400 /mnt/mfs",
         ];
         // One chunkserver makes one copy.
