@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::dialect::{ALL, New, Old};
 use super::super::{DATA, found, metadata};
-use super::testing::{World, fake, world};
+use super::testing::{DISKS, World, fake, world};
 use super::*;
 use crate::log::Log;
 use crate::outcome::Class;
@@ -53,7 +53,7 @@ fn boot(world: &World, is_clean: bool) {
     state.running.clear();
     (state.web, state.is_dead) = (false, false);
     let root = world.tree.root();
-    fs::write(root.path("/proc/mounts"), "/dev/vdb /data/disk1 ext3 rw 0 0\n").unwrap();
+    fs::write(root.path("/proc/mounts"), DISKS).unwrap();
     let _ = fs::remove_dir_all(root.path("/run/cias"));
     // What was made in the mounted file system is not below it.
     for name in root.names("/mnt/mfs") {
@@ -106,7 +106,16 @@ fn a_founder_makes_the_file_system_once_and_a_second_run_does_nothing() {
         let rest = ["mfsmaster stop", "mfsmaster start", "mfsmetalogger restart"];
         let wanted: Vec<&str> = wanted.into_iter().chain(goal).chain(rest).collect();
         assert_eq!(done, wanted, "{dialect:?}");
-        assert!(world.tree.root().has(&found::record()) && !world.tree.root().has(found::BEGUN));
+        let root = world.tree.root();
+        assert!(root.has(&found::record()) && !root.has(found::BEGUN));
+        // Each of its disks is the chunkserver's; 1.6.27 keeps the room of the smallest free on all.
+        let disks = root.text("/etc/mfs/mfshdd.cfg").unwrap();
+        let wanted = if is_new {
+            ["/data/disk1 -5120MiB", "/data/disk2 -2560MiB"]
+        } else {
+            ["/data/disk1", "/data/disk2"]
+        };
+        assert_eq!(super::super::parse::parse(&disks), wanted, "{dialect:?}");
         assert_eq!(go(&world, true), [""; 0], "{dialect:?}");
     }
 }
