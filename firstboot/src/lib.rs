@@ -15,6 +15,7 @@ pub mod facts;
 pub mod failpoint;
 pub mod files;
 pub mod folders;
+pub mod guests;
 pub mod hello;
 pub mod identity;
 pub mod install;

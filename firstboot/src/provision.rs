@@ -9,6 +9,7 @@ use crate::disks::DataDisks;
 use crate::facts::disks::Source;
 use crate::facts::{Hardware, minimum, report};
 use crate::folders::step::Folders;
+use crate::guests::Guests;
 use crate::identity::conflict::Alone;
 use crate::journal::{Role, State};
 use crate::keepalived::step::Keepalived;
@@ -33,6 +34,8 @@ pub fn steps(site: &Site, state: &State) -> Vec<Box<dyn Step>> {
     steps.push(Box::new(DataDisks::new(site)));
     let Some(place) = &state.place else { return steps };
     let Some(role @ (Role::Founder | Role::Node)) = state.role else { return steps };
+    // The cluster brings the storage on it, and Proxmox VE would make that on the system disk.
+    steps.push(Box::new(moosefs::steps::Point));
     steps.push(match role {
         Role::Founder => Box::new(Found::new(site, place)),
         _ => Box::new(Join::new(site, place)),
@@ -44,6 +47,7 @@ pub fn steps(site: &Site, state: &State) -> Vec<Box<dyn Step>> {
     }
     steps.push(Box::new(Keep));
     steps.push(Box::new(Folders::new(site, role)));
+    steps.push(Box::new(Guests::new(site)));
     steps
 }
 
@@ -67,5 +71,32 @@ impl Step for Minimum {
 
     fn apply(&self, _system: &System) -> Result<Vec<String>> {
         Ok(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::{from_text, tests::example};
+
+    fn names(role: Option<Role>) -> Vec<String> {
+        let site = from_text(&example()).unwrap();
+        let place = role.map(|_| site.founder_place(None));
+        let state = State { place, role, ..State::default() };
+        steps(&site, &state).iter().map(|step| step.name().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_mount_point_is_closed_before_the_cluster_brings_the_storage_on_it_and_guests_come_last() {
+        for role in [Role::Founder, Role::Node] {
+            let names = names(Some(role));
+            let at = |word: &str| names.iter().position(|name| name.contains(word));
+            let point = at("close /mnt/mfs").unwrap_or_else(|| panic!("{names:?}"));
+            let cluster = at("the cluster").unwrap_or_else(|| panic!("{names:?}"));
+            assert!(point < cluster && at("mount MooseFS") > Some(cluster), "{names:?}");
+            assert_eq!(at("start the guests"), Some(names.len() - 1), "they may take long: {names:?}");
+        }
+        let early = names(None);
+        assert!(!early.iter().any(|name| name.contains("/mnt/mfs")), "{early:?}");
     }
 }

@@ -130,12 +130,22 @@ fn bad_input_and_usage_have_their_exit_codes() {
 }
 
 #[test]
-fn facts_are_json() {
+fn facts_are_json_and_name_what_a_master_would_lack() {
     let node = Node::new("fresh-node", PIN);
     let facts: serde_json::Value = serde_json::from_str(&node.wants(0, &["facts", "--json"]).0).unwrap();
     assert_eq!(facts["nics"][1]["mac"], "52:54:00:00:00:02");
     assert_eq!(facts["nics"][1]["driver"], "virtio_net");
     assert_eq!(facts["serial"], "LAB-0001");
+    let misses = |node: &Node| {
+        let facts: serde_json::Value = serde_json::from_str(&node.wants(0, &["facts", "--json"]).0).unwrap();
+        serde_json::from_value::<Vec<String>>(facts["below_minimum"].clone()).unwrap()
+    };
+    assert!(!misses(&node).iter().any(|miss| miss.contains("memory")), "{:?}", misses(&node));
+    std::fs::write(node.path("proc/meminfo"), "MemTotal: 2048000 kB\n").unwrap();
+    let miss = "the memory is 1.9 GiB, wanted 7.5 GiB as the kernel counts 8 GB";
+    assert!(misses(&node).iter().any(|found| found == miss), "{:?}", misses(&node));
+    let (text, _) = node.wants(0, &["facts"]);
+    assert!(text.contains(&format!("\nbelow the minimum of a Master: {miss}\n")), "{text}");
 }
 
 #[test]

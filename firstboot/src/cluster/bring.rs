@@ -30,7 +30,7 @@ const SERVICE: Duration = Duration::from_mins(3);
 pub const AUTHKEY: &str = "/var/lib/pve-cluster/corosync.authkey";
 
 /// What is to be said of a cluster without quorum.
-const NO_QUORUM: &str = "switch on more of its nodes, and `pvecm status` here counts them";
+pub const NO_QUORUM: &str = "switch on more of its nodes, and `pvecm status` here counts them";
 
 /// How this node stands to the cluster `name`; what a person must decide, and what must be waited for, are errors. The cluster's
 /// file system is started if it is not there.
@@ -78,7 +78,12 @@ pub fn await_mount(system: &System) -> Result<()> {
 
 /// Has a service do something, and returns its complaint, if any: whether it came about is seen elsewhere.
 pub fn service(system: &System, words: &[&str]) -> Result<String> {
-    let call = Call::new("service").args(words.iter().copied()).limit(SERVICE);
+    service_within(system, words, SERVICE)
+}
+
+/// The same with a service that may take as long as `limit`.
+pub fn service_within(system: &System, words: &[&str], limit: Duration) -> Result<String> {
+    let call = Call::new("service").args(words.iter().copied()).limit(limit);
     Ok(system.runner.outcome(&call)?.failure())
 }
 

@@ -62,3 +62,49 @@ pub const TABLE: &[Row] = &[
     row("vrrp_script", "script", "what is run"),
     row("vrrp_script", "weight", "0: a failure is FAULT and no smaller priority"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FACTS: &str = include_str!("../../../docs/facts.md");
+
+    /// What section 17 lists as keywords, with the block that each belongs to. What it says does not exist comes behind them.
+    fn listed() -> &'static str {
+        let (_, section) = FACTS.split_once("\n## 17 keepalived 1.2.2\n").unwrap();
+        let (_, list) = section.split_once("Keywords of ").unwrap();
+        list.split_once("(KA").unwrap().0
+    }
+
+    /// The words that are listed for `block`.
+    fn words(block: &str) -> Vec<&'static str> {
+        let named = match block {
+            // A block outside of all others is named as the owner of its keywords.
+            "" => listed(),
+            "authentication" => listed().split_once("`authentication` with ").unwrap().1,
+            block => listed().split_once(&format!("`{block}`:")).unwrap().1,
+        };
+        let named = if block.is_empty() { named } else { named.split(';').next().unwrap() };
+        named
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .filter(|word| !word.is_empty())
+            .collect()
+    }
+
+    #[test]
+    fn each_keyword_is_one_that_the_facts_list_for_its_block() {
+        for row in TABLE {
+            assert!(words(row.block).contains(&row.keyword), "{row:?}: {:?}", words(row.block));
+        }
+        for (block, none) in [
+            ("vrrp_instance", "unicast"),
+            ("vrrp_instance", "rise"),
+            ("vrrp_instance", "script_user"),
+            ("vrrp_script", "priority"),
+            ("authentication", "script"),
+            ("", "rules"),
+        ] {
+            assert!(!words(block).contains(&none), "{block}: {none}");
+        }
+    }
+}

@@ -166,6 +166,19 @@ mod tests {
     }
 
     #[test]
+    fn each_network_of_the_site_may_mount_and_see_the_trash() {
+        let networks = "[moosefs]\nnetworks = [\"10.254.0.0/16\", \"192.0.2.0/24\"]\n";
+        let site = from_text(&format!("{}{networks}", example())).unwrap();
+        for dialect in ALL {
+            let text = conf(dialect, File::Exports, &site, &site.founder_place(None), &[]).unwrap();
+            let (one, other) = ("10.254.0.0/16", "192.0.2.0/24");
+            let line = |network: &str| format!("{network} / {}", dialect.export());
+            let trash = |network: &str| format!("{network} . rw");
+            assert_eq!(parse(&text), [line(one), trash(one), line(other), trash(other)]);
+        }
+    }
+
+    #[test]
     fn room_is_left_for_a_chunk_at_least_and_not_for_a_thousand() {
         let gib = 1 << 30;
         for (size, wanted) in [(0, 64), (gib, 64), (40 * gib, 2048), (4096 * gib, 16384)] {

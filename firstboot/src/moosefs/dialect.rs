@@ -24,6 +24,9 @@ pub trait Dialect: Debug + Sync {
     /// The options by which an export of the file system lets root be root.
     fn export(&self) -> &'static str;
 
+    /// Options of a mount that the other dialect does not know.
+    fn mount_options(&self) -> &'static [&'static str];
+
     /// The size of one chunkserver's record in the metadata server's list.
     fn record(&self) -> usize;
 
@@ -75,6 +78,10 @@ impl Dialect for Old {
 
     fn export(&self) -> &'static str {
         "rw,alldirs,maproot=0:0"
+    }
+
+    fn mount_options(&self) -> &'static [&'static str] {
+        &[]
     }
 
     fn record(&self) -> usize {
@@ -130,6 +137,11 @@ impl Dialect for New {
 
     fn export(&self) -> &'static str {
         "rw,alldirs,admin,maproot=0:0"
+    }
+
+    fn mount_options(&self) -> &'static [&'static str] {
+        // Whoever closes a file finds it on the chunkservers, however short it was open. It is the default, which another version may change.
+        &["mfsfsyncmintime=0"]
     }
 
     fn record(&self) -> usize {

@@ -198,8 +198,8 @@ pub const TABLE: &[Row] = &[
         package: "mfs-client",
         version: "1.6.27",
         options: &["-o"],
-        values: &[("-o", &["mfsmaster", "mfsport", "mfsbind"])],
-        source: "MF mfsmount/main.c, read (facts.md 18)",
+        values: &[("-o", &["mfsmaster", "mfsport", "mfsbind", "mfsfsyncmintime"])],
+        source: "MF mfsmount/main.c, read; `mfsfsyncmintime`: 3.0 alone (facts.md 18)",
     },
     Row {
         program: "mfssetgoal",

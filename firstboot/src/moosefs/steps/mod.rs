@@ -10,6 +10,7 @@ mod files;
 mod lost;
 mod master;
 pub mod mount;
+mod point;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 
 pub use lost::lost;
 pub use mount::{Mounted, POINT, mounted};
+pub use point::Point;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::fs::MetadataExt;

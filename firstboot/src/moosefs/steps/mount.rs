@@ -6,9 +6,8 @@ use anyhow::Result;
 
 use super::super::dialect::Dialect;
 use super::super::{MASTER, ask, end};
-use super::{Node, Part, require_master};
+use super::{Node, Part, point, require_master};
 use crate::cluster::wait::await_until;
-use crate::files;
 use crate::outcome::Class;
 use crate::runner::Call;
 use crate::step::Finding;
@@ -56,35 +55,9 @@ pub(super) fn is_dead(node: &Node, system: &System) -> bool {
     node.net.answers(node.site.network.vip, ask::PORT) && node.net.is_dead(&system.root.path(POINT))
 }
 
-/// Can nothing be made in the folder?
-fn is_immutable(system: &System) -> Result<bool> {
-    if !system.root.has(POINT) {
-        return Ok(false);
-    }
-    let path = system.root.path(POINT).display().to_string();
-    let output = system.runner.run(&Call::new("lsattr").args(["-d", &path]))?;
-    Ok(output.stdout.split_whitespace().next().is_some_and(|flags| flags.contains('i')))
-}
-
-fn refuse_other(kind: &str) -> anyhow::Error {
+/// What is mounted there instead is a person's, who decides.
+pub(super) fn refuse_other(kind: &str) -> anyhow::Error {
     Class::Refused.error(format!("{POINT}: found a file system of type {kind} mounted there, wanted MooseFS or nothing: `umount {POINT}`"))
-}
-
-/// Makes the folder, with nothing in it, and immutable.
-fn make_point(system: &System) -> Result<()> {
-    let names = system.root.names(POINT);
-    if !names.is_empty() {
-        return Err(Class::Refused.error(format!(
-            "{POINT}: found {} in it while nothing is mounted there, wanted it empty: it was written past MooseFS; move it elsewhere, then `cias run` goes on",
-            names.join(", ")
-        )));
-    }
-    if !is_immutable(system)? {
-        let path = system.root.path(POINT);
-        files::make_folder(&path, 0o755)?;
-        system.runner.run(&Call::new("chattr").args(["+i", &path.display().to_string()]))?;
-    }
-    Ok(())
 }
 
 /// Waits until the metadata server answers.
@@ -99,9 +72,10 @@ pub(super) fn await_server(node: &Node, system: &System) -> Result<()> {
     })
 }
 
-fn mount(node: &Node, system: &System) -> Result<()> {
+fn mount(node: &Node, dialect: &dyn Dialect, system: &System) -> Result<()> {
     // By its own address, on the Master too: what is bound to the role address is lost with it.
-    let options = format!("mfsmaster={MASTER},mfsport={},mfsbind={}", ask::PORT, node.place.address);
+    let common = format!("mfsmaster={MASTER},mfsport={},mfsbind={}", ask::PORT, node.place.address);
+    let options = [&[common.as_str()], dialect.mount_options()].concat().join(",");
     let path = system.root.path(POINT).display().to_string();
     let mut said = String::new();
     let mut try_it = || -> Result<bool> {
@@ -139,23 +113,22 @@ impl Part for Mount {
             Mounted::Nothing => {}
         }
         let mut todo = Vec::new();
-        if !is_immutable(system)? {
-            todo.push(format!(
-                "make {POINT} a folder that nothing can be written to while nothing is mounted there"
-            ));
+        if !point::is_closed(system)? {
+            todo.push(point::CLOSE.to_owned());
         }
         todo.push(format!("mount MooseFS at {POINT}"));
         Ok(Finding { todo, warnings: Vec::new() })
     }
 
-    fn apply(&self, node: &Node, _: &dyn Dialect, system: &System) -> Result<Vec<String>> {
+    fn apply(&self, node: &Node, dialect: &dyn Dialect, system: &System) -> Result<Vec<String>> {
         if mounted(&system.root) == Mounted::MooseFs {
             end::detach(system)?;
         }
-        make_point(system)?;
+        // Again, as somebody may have opened it since.
+        point::close(system)?;
         require_master(&system.root, node.site.network.vip)?;
         await_server(node, system)?;
-        mount(node, system)?;
+        mount(node, dialect, system)?;
         Ok(Vec::new())
     }
 }

@@ -182,17 +182,22 @@ impl Net for World {
     }
 }
 
-/// A machine with the packages of a dialect and a data disk, in a cluster.
+/// What is mounted before `MooseFS` is: the data disks.
+pub(super) const DISKS: &str = "/dev/vdb /data/disk1 ext3 rw 0 0\n/dev/vdc /data/disk2 ext3 rw 0 0\n";
+
+/// A machine with the packages of a dialect and two data disks, in a cluster.
 pub(super) fn world(dialect: &'static dyn Dialect) -> Arc<World> {
     let (user, group) = (nix::unistd::getuid(), nix::unistd::getgid());
     let tree = Tree::from_text(&format!(
         "/etc/passwd = root:x:0:0:::\\nmfs:x:{user}:{group}::/var/lib/mfs:/bin/false\n\
          /etc/hosts = 127.0.0.1 localhost\\n10.254.0.254 cias-pve-master\n\
-         /proc/mounts = /dev/vdb /data/disk1 ext3 rw 0 0\n\
-         /proc/self/mountinfo = 15 1 253:1 / / rw - ext3 /dev/vda1 rw\\n16 15 253:16 / /data/disk1 rw - ext3 /dev/vdb rw\n\
+         /proc/self/mountinfo = 15 1 253:1 / / rw - ext3 /dev/vda1 rw\\n16 15 253:16 / /data/disk1 rw - ext3 /dev/vdb rw\\n17 15 253:32 / /data/disk2 rw - ext3 /dev/vdc rw\n\
          /proc/swaps = Filename\n\
          /sys/block/vdb/device -> ../../devices/pci0000:00/0000:00:05.0/virtio2\n/sys/devices/pci0000:00/0000:00:05.0/virtio2/\n\
-         /sys/block/vdb/dev = 253:16\n/sys/block/vdb/size = 209715200\n/dev/\n/data/disk1/\n/var/lib/cias/\n\
+         /sys/block/vdb/dev = 253:16\n/sys/block/vdb/size = 209715200\n\
+         /sys/block/vdc/device -> ../../devices/pci0000:00/0000:00:06.0/virtio3\n/sys/devices/pci0000:00/0000:00:06.0/virtio3/\n\
+         /sys/block/vdc/dev = 253:32\n/sys/block/vdc/size = 104857600\n\
+         /dev/\n/data/disk1/\n/data/disk2/\n/var/lib/cias/\n\
          /var/lib/mfs/metadata.mfs.empty = MFSM NEW\n/usr/sbin/mfsmaster = x\n/usr/sbin/mfscgiserv = x\n\
          /etc/init.d/{script} = x\n/etc/rc2.d/S20{script} -> ../init.d/{script}\n\
          /etc/pve/local -> nodes/me\n\
@@ -203,6 +208,7 @@ pub(super) fn world(dialect: &'static dyn Dialect) -> Arc<World> {
         detect::tests::status(dialect, if dialect.version() == "3.0." { "3.0.117-1" } else { "1.6.27-5" });
     fs::create_dir_all(tree.root().path("/var/lib/dpkg")).unwrap();
     fs::write(tree.root().path("/var/lib/dpkg/status"), status).unwrap();
+    fs::write(tree.root().path("/proc/mounts"), DISKS).unwrap();
     // What a new file system begins with.
     let goal = if dialect.version() == "3.0." { 2 } else { 1 };
     let state = State { goal, trash: 604_800, has_address: true, ..State::default() };

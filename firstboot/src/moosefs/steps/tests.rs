@@ -5,21 +5,22 @@ use std::sync::Arc;
 
 use super::super::dialect::{ALL, New, Old};
 use super::super::{DATA, found, metadata};
-use super::testing::{World, fake, world};
+use super::testing::{DISKS, World, fake, world};
 use super::*;
 use crate::log::Log;
 use crate::outcome::Class;
 use crate::runner::fake::Fake;
 use crate::site::{from_text, tests::example};
 
-/// Runs all steps as the engine does, and returns what was done: questions are left out.
+/// Runs all steps as the engine does, with the one before the cluster, and returns what was done: questions are left out.
 fn run(world: &Arc<World>, is_founder: bool, fake: &Fake) -> Result<Vec<String>> {
     let site = from_text(&example()).unwrap();
     let place = site.founder_place(None);
     let net: Arc<dyn Net> = world.clone();
     let log = Log::silent();
     let system = System { root: world.tree.root(), runner: fake, log: &log };
-    for step in of(&Node { site, place, is_founder, net }) {
+    let point: Box<dyn Step> = Box::new(Point);
+    for step in [point].into_iter().chain(of(&Node { site, place, is_founder, net })) {
         if !step.check(&system)?.todo.is_empty() {
             step.apply(&system)?;
             let left = step.check(&system)?.todo;
@@ -52,7 +53,7 @@ fn boot(world: &World, is_clean: bool) {
     state.running.clear();
     (state.web, state.is_dead) = (false, false);
     let root = world.tree.root();
-    fs::write(root.path("/proc/mounts"), "/dev/vdb /data/disk1 ext3 rw 0 0\n").unwrap();
+    fs::write(root.path("/proc/mounts"), DISKS).unwrap();
     let _ = fs::remove_dir_all(root.path("/run/cias"));
     // What was made in the mounted file system is not below it.
     for name in root.names("/mnt/mfs") {
@@ -61,6 +62,9 @@ fn boot(world: &World, is_clean: bool) {
 }
 
 const MOUNT: &str = "mfsmount /mnt/mfs -o mfsmaster=cias-pve-master,mfsport=9421,mfsbind=10.254.0.1";
+/// Of 3.0, which can be told when to write back.
+const NEW_MOUNT: &str =
+    "mfsmount /mnt/mfs -o mfsmaster=cias-pve-master,mfsport=9421,mfsbind=10.254.0.1,mfsfsyncmintime=0";
 
 #[test]
 fn where_it_is_not_installed_one_warning_says_so_and_nothing_is_done() {
@@ -81,27 +85,37 @@ fn a_founder_makes_the_file_system_once_and_a_second_run_does_nothing() {
     for dialect in ALL {
         let world = world(dialect);
         let done = go(&world, true);
-        let goal = (dialect.version() == "3.0.").then_some("mfssetgoal -r 1 /mnt/mfs");
+        let is_new = dialect.version() == "3.0.";
+        let goal = is_new.then_some("mfssetgoal -r 1 /mnt/mfs");
         let web = format!(
             "start-stop-daemon --start --oknodo --chuid mfs:mfs --exec /usr/sbin/mfscgiserv -- -P 9425 -R {} start",
             dialect.pages()
         );
         let disable = format!("update-rc.d {} disable", dialect.scripts()[0]);
         let wanted = [
+            "chattr +i /mnt/mfs",
             &disable,
             "mfschunkserver start",
             "mfsmetalogger start",
             "mfsmaster start",
             &web,
-            "chattr +i /mnt/mfs",
-            MOUNT,
+            if is_new { NEW_MOUNT } else { MOUNT },
             "mfssettrashtime -r 86400 /mnt/mfs",
         ];
         // One chunkserver makes one copy.
         let rest = ["mfsmaster stop", "mfsmaster start", "mfsmetalogger restart"];
         let wanted: Vec<&str> = wanted.into_iter().chain(goal).chain(rest).collect();
         assert_eq!(done, wanted, "{dialect:?}");
-        assert!(world.tree.root().has(&found::record()) && !world.tree.root().has(found::BEGUN));
+        let root = world.tree.root();
+        assert!(root.has(&found::record()) && !root.has(found::BEGUN));
+        // Each of its disks is the chunkserver's; 1.6.27 keeps the room of the smallest free on all.
+        let disks = root.text("/etc/mfs/mfshdd.cfg").unwrap();
+        let wanted = if is_new {
+            ["/data/disk1 -5120MiB", "/data/disk2 -2560MiB"]
+        } else {
+            ["/data/disk1", "/data/disk2"]
+        };
+        assert_eq!(super::super::parse::parse(&disks), wanted, "{dialect:?}");
         assert_eq!(go(&world, true), [""; 0], "{dialect:?}");
     }
 }
