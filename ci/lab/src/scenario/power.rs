@@ -37,8 +37,6 @@ struct Stage {
     from: &'static str,
     /// From then on the moment may come.
     begun: Begun,
-    /// What it says when it does something.
-    step: &'static str,
     /// And it is done when this line stands there.
     until: &'static str,
 }
@@ -52,6 +50,9 @@ enum Begun {
     Written(&'static str),
 }
 
+/// How a stage says on the console that it does something.
+const STEP: &str = "cias: step ";
+
 /// Operations that a disk does in a second while the moment is awaited.
 const SLOW: u32 = 25;
 
@@ -60,7 +61,6 @@ const IDENTITY: Stage = Stage {
     name: "identity",
     from: "Mounting local filesystems...done",
     begun: Begun::Line("cias: step 1 of 10"),
-    step: "cias: step ",
     until: "(founder, 10.254.0.1): pending",
 };
 
@@ -69,7 +69,6 @@ const PROVISION: Stage = Stage {
     name: "provision",
     from: "INIT: Entering runlevel: 2",
     begun: Begun::Written("DATA1"),
-    step: "cias: step 2 of 2",
     until: "(founder, 10.254.0.1): done",
 };
 
@@ -113,7 +112,7 @@ fn cut(lab: &Lab, name: &str, stage: &Stage, wanted: &str, window: f64) -> Resul
             let said = status.contains("after power loss") && console.contains("after power loss");
             // What it printed may lag behind what it did, so the stage may have been at its end.
             let ended =
-                !console.contains(stage.step) && !console.contains(&format!("{}: resumed", stage.name));
+                !console.contains(STEP) && !console.contains(&format!("{}: resumed", stage.name));
             ensure!(said || ended, "`cias status` does not say that power was lost:\n{status}\n{console}");
         }
         drop(guest);
