@@ -111,8 +111,7 @@ fn cut(lab: &Lab, name: &str, stage: &Stage, wanted: &str, window: f64) -> Resul
             let (console, status) = (guest.console(), node.ask("cias status")?);
             let said = status.contains("after power loss") && console.contains("after power loss");
             // What it printed may lag behind what it did, so the stage may have been at its end.
-            let ended =
-                !console.contains(STEP) && !console.contains(&format!("{}: resumed", stage.name));
+            let ended = !console.contains(STEP) && !console.contains(&format!("{}: resumed", stage.name));
             ensure!(said || ended, "`cias status` does not say that power was lost:\n{status}\n{console}");
         }
         drop(guest);
