@@ -88,6 +88,11 @@ pub fn is_kept_out(fleet: &Fleet, keys: &Keys, address: &str) -> Result<()> {
     Ok(())
 }
 
+/// What the enrolment at `address` answers to whoever has the join key and says `line`.
+pub fn says(fleet: &Fleet, keys: &Keys, address: &str, line: &str) -> Result<String> {
+    attempt(fleet, &keys.join, PORT, &[], address, &["true"], line).map(|output| output.stdout)
+}
+
 fn attempt(
     fleet: &Fleet,
     key: &Path,

@@ -23,6 +23,7 @@ mod services;
 mod services_boot;
 mod services_formed;
 mod services_shown;
+mod services_told;
 mod sites;
 mod three;
 

@@ -8,6 +8,7 @@ use super::formed::{self, NODES};
 use super::road::{BOOT, PHASES};
 use super::services_formed::{self, Beside, VIP};
 use super::services_shown as shown;
+use super::services_told;
 use crate::guest::{self, Guest};
 use crate::kept;
 use crate::phases::Phases;
@@ -36,8 +37,8 @@ pub fn services(lab: &Lab) -> Result<()> {
     phases.note("what was killed is back");
     cron(&fleet, &mut guests)?;
     phases.note("jobs run");
-    services_formed::test_arrives(&fleet, &mut guests, &beside, NODES[1])?;
-    phases.note("a test is told");
+    services_told::arrives(lab, &fleet, &mut guests, &beside)?;
+    phases.note("what happened is told");
     phases.end(&fleet.folder.join(PHASES))
 }
 

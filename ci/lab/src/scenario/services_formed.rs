@@ -121,19 +121,6 @@ impl<'n> Beside<'n> {
     }
 }
 
-/// What somebody sends for a test arrives both ways.
-pub fn test_arrives(fleet: &Fleet, guests: &mut [Guest], beside: &Beside, address: &str) -> Result<()> {
-    fleet.node(address).ask("cias notify test")?;
-    let subject = format!("[{CLUSTER}] a test of the notifications");
-    guest::all(guests, "mail of a test", BOOT, |_| {
-        let is_there = |mail: &Mail| is_told(mail, &subject) && mail.to == [ADMINISTRATOR];
-        Ok(beside.mails.received().iter().any(is_there).then_some(()))
-    })?;
-    guest::all(guests, "post of a test", BOOT, |_| {
-        Ok(beside.posts.received().iter().any(|post| is_posted(post, "test")).then_some(()))
-    })
-}
-
 /// Is it the mail with this subject, or with a longer one for a node's join?
 fn is_told(mail: &Mail, subject: &str) -> bool {
     mail.head("Subject").is_some_and(|found| {
@@ -141,7 +128,8 @@ fn is_told(mail: &Mail, subject: &str) -> bool {
     })
 }
 
-fn is_posted(post: &Post, event: &str) -> bool {
+/// Is it a post of this event?
+pub fn is_posted(post: &Post, event: &str) -> bool {
     let json = post.json();
     post.path == HOOK
         && post.kind == "application/json"
