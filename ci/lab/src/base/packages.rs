@@ -119,7 +119,12 @@ pub fn added(shop: &Shop, iso: &Path, variant: Variant) -> Result<PathBuf> {
     make(&folder, |part| {
         put(part, "packages.toml", 0o644, &request)?;
         let (file, interrupt) = (part.join("packages.toml"), Interrupt::default());
-        resolve::resolve(&file, iso, &interrupt)?;
+        let present = resolve::resolve(&file, iso, &interrupt)?.present;
+        // They come through the vendor's own loop, or a scenario with them shows nothing.
+        anyhow::ensure!(
+            present.is_empty(),
+            "found {present:?} on the image already, wanted the site to bring them"
+        );
         let cache = Some(shop.cache.join("debs"));
         let order = fetch::Order { packages: file, out: Some(part.to_owned()), cache, force: false };
         fetch::fetch(&order, Progress::new(), &interrupt).map(drop)
