@@ -28,10 +28,10 @@ pub struct Nas<'n> {
 }
 
 impl<'n> Nas<'n> {
-    /// Starts one at `address` whose export is `/NAME`; what it keeps is below `folder`.
+    /// Starts one at `address` whose export is `/NAME`; what it keeps is below `folder`, and what is there stays: servers that were saved have
+    /// mounted it.
     pub fn start(net: &'n Net, folder: &Path, name: &str, address: &str) -> Result<Self> {
         let (folder, export) = (folder.join(name), folder.join(name).join("export"));
-        crate::base::remove(&folder)?;
         for made in [&export, &folder.join("clients")] {
             std::fs::create_dir_all(made).with_context(|| format!("making {}", made.display()))?;
         }

@@ -1,6 +1,6 @@
 //! A cluster with all its services, and what is beside it on the segment: a NAS, a mail relay, a webhook's service, and the way out.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use cias_firstboot::runner::Call;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
@@ -72,8 +72,10 @@ impl<'n> Beside<'n> {
     pub fn start(fleet: &'n Fleet) -> Result<Self> {
         let net: &Net = &fleet.net;
         net.run(&Call::new("ip").args(["address", "add", &format!("{}/24", OUTSIDE.1), "dev", "lan"]))?;
+        // One for all scenarios, as for the saved cluster that they go on from.
+        let folder = fleet.folder.parent().context("finding the folder of the scenarios")?;
         Ok(Self {
-            nas: Nas::start(net, &fleet.folder, NAS.0, NAS.1)?,
+            nas: Nas::start(net, folder, NAS.0, NAS.1)?,
             mails: smtp::listen(net)?,
             posts: http::listen(net)?,
         })

@@ -6,6 +6,7 @@ use super::fleet::Fleet;
 use super::formed;
 use super::road::BOOT;
 use super::services_formed::{NAS, OUTSIDE, VIP};
+use crate::base::remove;
 use crate::guest::{self, Guest};
 use crate::nas::Nas;
 
@@ -152,6 +153,8 @@ pub fn storages(fleet: &Fleet, nas: &Nas, addresses: &[&str]) -> Result<()> {
     defined(fleet, addresses, true)?;
     for address in addresses {
         let node = fleet.node(address);
+        // An earlier scenario wrote the same.
+        remove(&nas.export.join("dump").join(address))?;
         node.contains(
             &format!("grep ' /mnt/pve/{} ' /proc/mounts", NAS.0),
             &format!("{}:/{} /mnt/pve/{} nfs", NAS.1, NAS.0, NAS.0),
