@@ -50,7 +50,7 @@ pub fn one_node(lab: &Lab) -> Result<()> {
     let mut guests = fleet.start(0..1)?;
     let mut phases = Phases::begin();
     services_formed::up(&fleet, &mut guests, &NODES[..1], &mut phases)?;
-    shown::defined(&fleet, &NODES[..1], false)?;
+    shown::defined(&fleet, &mut guests, &NODES[..1], false)?;
     phases.note("a NAS that is off stalls nothing");
     beside.nas.on()?;
     formed::serves(&fleet, &mut guests)?;
@@ -78,7 +78,7 @@ fn serves(
     phases.note("MooseFS");
     shown::files(fleet, guests, addresses, copies)?;
     phases.note("files");
-    shown::storages(fleet, &beside.nas, addresses)?;
+    shown::storages(fleet, guests, &beside.nas, addresses)?;
     phases.note("storages");
     shown::schedules(fleet, addresses)?;
     phases.note("schedules");

@@ -74,7 +74,7 @@ pub fn cold_boot(lab: &Lab) -> Result<()> {
         }
         shown::files(&fleet, &mut guests, &NODES, 2)?;
         shown::schedules(&fleet, &NODES)?;
-        shown::defined(&fleet, &NODES, order.has_nas)?;
+        shown::defined(&fleet, &mut guests, &NODES, order.has_nas)?;
     }
     Ok(())
 }

@@ -135,22 +135,25 @@ pub fn files(fleet: &Fleet, guests: &mut [Guest], addresses: &[&str], copies: us
     Ok(())
 }
 
-/// All storages are defined on each node; all but the NAS are active, and that is if it is on.
-pub fn defined(fleet: &Fleet, addresses: &[&str], has_nas: bool) -> Result<()> {
+/// All storages are defined on each node; all but the NAS are active, and that is if it is on. Proxmox VE takes a NAS for off that answers
+/// later than after two seconds, as this one may on a busy machine, and looks again.
+pub fn defined(fleet: &Fleet, guests: &mut [Guest], addresses: &[&str], has_nas: bool) -> Result<()> {
+    let nas = format!("{} nfs {}", NAS.0, u8::from(has_nas));
+    let wanted = ["a_mfs dir 1", "local dir 1", "mfs-backup dir 1", &nas];
     for address in addresses {
-        let found = fleet.node(address).ask("pvesm status")?;
-        let found: Vec<String> =
-            found.lines().map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" ")).collect();
-        let nas = format!("{} nfs {}", NAS.0, u8::from(has_nas));
-        let wanted = ["a_mfs dir 1", "local dir 1", "mfs-backup dir 1", &nas];
-        ensure!(found == wanted, "{address}: found the storages {found:?}, wanted {wanted:?}");
+        guest::all(guests, &format!("storages {wanted:?} on {address}"), BOOT, |_| {
+            let shown = fleet.node(address).ask("pvesm status")?;
+            let found =
+                shown.lines().map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" "));
+            Ok(found.eq(wanted.iter().map(ToString::to_string)).then_some(()))
+        })?;
     }
     Ok(())
 }
 
 /// All storages are active on each node, and the NAS is one for all.
-pub fn storages(fleet: &Fleet, nas: &Nas, addresses: &[&str]) -> Result<()> {
-    defined(fleet, addresses, true)?;
+pub fn storages(fleet: &Fleet, guests: &mut [Guest], nas: &Nas, addresses: &[&str]) -> Result<()> {
+    defined(fleet, guests, addresses, true)?;
     for address in addresses {
         let node = fleet.node(address);
         // An earlier scenario wrote the same.
