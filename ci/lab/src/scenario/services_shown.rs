@@ -141,12 +141,14 @@ pub fn defined(fleet: &Fleet, guests: &mut [Guest], addresses: &[&str], has_nas:
     let nas = format!("{} nfs {}", NAS.0, u8::from(has_nas));
     let wanted = ["a_mfs dir 1", "local dir 1", "mfs-backup dir 1", &nas];
     for address in addresses {
-        guest::all(guests, &format!("storages {wanted:?} on {address}"), BOOT, |_| {
-            let shown = fleet.node(address).ask("pvesm status")?;
+        let mut shown = String::new();
+        let seen = guest::all(guests, &format!("storages {wanted:?} on {address}"), BOOT, |_| {
+            shown = fleet.node(address).ask("pvesm status")?;
             let found =
                 shown.lines().map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" "));
             Ok(found.eq(wanted.iter().map(ToString::to_string)).then_some(()))
-        })?;
+        });
+        seen.with_context(|| format!("{address}: found the storages:\n{shown}"))?;
     }
     Ok(())
 }
